@@ -1,0 +1,203 @@
+"""The tables of MLMD's schema version 10, with the two indexes it lacks.
+
+Names, columns and keys are those of MLMD, whose engine opens the same databases; the only additions
+are the indexes in ``OWN_INDEXES``. In every property table the column that names the node has the key
+``node_id``, so that one statement serves all three kinds.
+
+Names are never quoted, because MLMD does not quote them: PostgreSQL folds them to lower case.
+"""
+
+import sqlalchemy as sa
+from sqlalchemy.types import UserDefinedType
+
+SCHEMA_VERSION = 10
+
+
+class _Declared(UserDefinedType[object]):
+    """A column type spelled exactly as given: SQLite keeps the text and derives its affinity from it."""
+
+    cache_ok = True
+
+    def __init__(self, spelling: str) -> None:
+        self.spelling = spelling
+
+    def get_col_spec(self, **_: object) -> str:
+        return self.spelling
+
+
+def _on_sqlite(common: sa.types.TypeEngine[object], spelling: str) -> sa.types.TypeEngine[object]:
+    return common.with_variant(_Declared(spelling), "sqlite")
+
+
+_INT = _on_sqlite(sa.Integer(), "INT")
+_MS = _on_sqlite(sa.BigInteger(), "INT")
+_KIND = _on_sqlite(sa.SmallInteger(), "TINYINT(1)")
+_FLAG = _on_sqlite(sa.Boolean(), "TINYINT(1)")
+_BOOL = _on_sqlite(sa.Boolean(), "BOOLEAN")
+_DOUBLE = _on_sqlite(sa.Double(), "DOUBLE")
+_NAME = sa.String(255)
+_TEXT = sa.Text()
+_BYTES = sa.LargeBinary()
+
+metadata = sa.MetaData()
+
+
+def _table(name: str, *items: sa.schema.SchemaItem) -> sa.Table:
+    return sa.Table(name, metadata, *items, quote=False, sqlite_autoincrement="id" in {
+        item.name for item in items if isinstance(item, sa.Column) and item.primary_key
+    })
+
+
+def _id() -> sa.Column[int]:
+    return sa.Column("id", sa.Integer(), primary_key=True, autoincrement=True)
+
+
+def _required(name: str, type_: sa.types.TypeEngine[object] = _INT, **more: object) -> sa.Column[object]:
+    return sa.Column(name, type_, nullable=False, **more)  # type: ignore[arg-type]  # keyword bundle
+
+
+type_table = _table(
+    "Type",
+    _id(),
+    _required("name", _NAME),
+    sa.Column("version", _NAME),
+    _required("type_kind", _KIND),
+    sa.Column("description", _TEXT),
+    sa.Column("input_type", _TEXT),
+    sa.Column("output_type", _TEXT),
+    sa.Column("external_id", _NAME, unique=True),
+)
+
+type_property_table = _table(
+    "TypeProperty",
+    _required("type_id", primary_key=True, autoincrement=False),
+    _required("name", _NAME, primary_key=True),
+    sa.Column("data_type", _INT),
+)
+
+parent_type_table = _table(
+    "ParentType",
+    _required("type_id", primary_key=True, autoincrement=False),
+    _required("parent_type_id", primary_key=True, autoincrement=False),
+)
+
+_TIMES = ("create_time_since_epoch", "last_update_time_since_epoch")
+
+
+def _node_table(name: str, *own: sa.Column[object], name_is_required: bool = False) -> sa.Table:
+    return _table(
+        name,
+        _id(),
+        _required("type_id"),
+        *own,
+        sa.Column("name", _NAME, nullable=not name_is_required),
+        sa.Column("external_id", _NAME, unique=True),
+        *(_required(time, _MS, server_default=sa.text("0")) for time in _TIMES),
+        sa.UniqueConstraint("type_id", "name"),
+    )
+
+
+def _property_table(name: str, node_column: str) -> sa.Table:
+    return _table(
+        name,
+        _required(node_column, key="node_id", primary_key=True, autoincrement=False),
+        _required("name", _NAME, primary_key=True),
+        _required("is_custom_property", _FLAG, primary_key=True),
+        sa.Column("int_value", _INT),
+        sa.Column("double_value", _DOUBLE),
+        sa.Column("string_value", _TEXT),
+        sa.Column("byte_value", _BYTES),
+        sa.Column("proto_value", _BYTES),
+        sa.Column("bool_value", _BOOL),
+    )
+
+
+artifact_table = _node_table("Artifact", sa.Column("uri", _TEXT), sa.Column("state", _INT))
+execution_table = _node_table("Execution", sa.Column("last_known_state", _INT))
+context_table = _node_table("Context", name_is_required=True)
+
+artifact_property_table = _property_table("ArtifactProperty", "artifact_id")
+execution_property_table = _property_table("ExecutionProperty", "execution_id")
+context_property_table = _property_table("ContextProperty", "context_id")
+
+event_table = _table(
+    "Event",
+    _id(),
+    _required("artifact_id"),
+    _required("execution_id"),
+    _required("type"),
+    sa.Column("milliseconds_since_epoch", _MS),
+    sa.UniqueConstraint("artifact_id", "execution_id", "type"),
+)
+
+# The order of a path is the order in which its rows were inserted: there is no column for it.
+event_path_table = _table(
+    "EventPath",
+    _required("event_id"),
+    _required("is_index_step", _FLAG),
+    sa.Column("step_index", _INT),
+    sa.Column("step_key", _TEXT),
+)
+
+association_table = _table(
+    "Association",
+    _id(),
+    _required("context_id"),
+    _required("execution_id"),
+    sa.UniqueConstraint("context_id", "execution_id"),
+)
+
+attribution_table = _table(
+    "Attribution",
+    _id(),
+    _required("context_id"),
+    _required("artifact_id"),
+    sa.UniqueConstraint("context_id", "artifact_id"),
+)
+
+# ``context_id`` is the child.
+parent_context_table = _table(
+    "ParentContext",
+    _required("context_id", primary_key=True, autoincrement=False),
+    _required("parent_context_id", primary_key=True, autoincrement=False),
+)
+
+env_table = _table(
+    "MLMDEnv", _required("schema_version", sa.Integer(), primary_key=True, autoincrement=False)
+)
+
+MLMD_TABLES = tuple(metadata.tables.values())
+
+sa.Index("idx_type_name", type_table.c.name)
+sa.Index("idx_artifact_uri", artifact_table.c.uri, mysql_length=255)
+sa.Index("idx_event_execution_id", event_table.c.execution_id)
+sa.Index("idx_eventpath_event_id", event_path_table.c.event_id)
+sa.Index("idx_parentcontext_parent_context_id", parent_context_table.c.parent_context_id)
+sa.Index("idx_type_external_id", type_table.c.external_id)
+
+for _prefix, _nodes, _properties in (
+    ("artifact", artifact_table, artifact_property_table),
+    ("execution", execution_table, execution_property_table),
+    ("context", context_table, context_property_table),
+):
+    sa.Index(f"idx_{_prefix}_external_id", _nodes.c.external_id)
+    for _time in _TIMES:
+        sa.Index(f"idx_{_prefix}_{_time}", _nodes.c[_time])
+    for _value in ("int", "double", "string"):
+        _column = _properties.c[f"{_value}_value"]
+        sa.Index(
+            f"idx_{_prefix}_property_{_value}",
+            _properties.c.name,
+            _properties.c.is_custom_property,
+            _column,
+            sqlite_where=_column.isnot(None),
+            mysql_length={"string_value": 255} if _value == "string" else None,
+        )
+
+# MLMD can only reach links from the context's side; "contexts of" would read both tables whole.
+OWN_INDEXES = (
+    sa.Index("idx_attribution_artifact_id", attribution_table.c.artifact_id, attribution_table.c.context_id),
+    sa.Index(
+        "idx_association_execution_id", association_table.c.execution_id, association_table.c.context_id
+    ),
+)

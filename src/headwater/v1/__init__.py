@@ -1,0 +1,1 @@
+"""Generated messages of the wire. Change ``proto/`` and run ``make proto``, never these files."""
