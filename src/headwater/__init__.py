@@ -1,3 +1,33 @@
-"""headwater: an ML lineage store that speaks ML Metadata's wire and opens its databases."""
+"""headwater: an ML lineage store that speaks ML Metadata's wire and opens its databases.
+
+>>> import headwater
+>>> store = headwater.connect("sqlite://")
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from headwater.client import Store
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "connect"]
+
+
+def connect(target: str, **options: Any) -> "Store":
+    """The store behind ``target``: a server's ``host:port``, or the URL of a database to open in process.
+
+    ``options`` go to ``headwater.client.GrpcTransport`` (timeouts, TLS) or to
+    ``headwater.embedded.open_transport`` (``create``). Close the store, or use it in a ``with`` statement.
+
+    Raises:
+        InvalidRequest: ``target`` is neither.
+        DatabaseRefused: the database cannot be served as it is.
+    """
+    # Imported when asked for: an SDK user without a local store loads no SQLAlchemy.
+    from headwater.client import GrpcTransport, Store
+
+    if "://" in target:
+        from headwater.embedded import open_transport
+
+        return Store(open_transport(target, **options))
+    return Store(GrpcTransport(target, **options))

@@ -1,0 +1,82 @@
+# Everything runs from a checkout with Python 3.10 or newer and make. Start with `make help`.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# ML Metadata's wheel, to compare with, needs a Python of its own and an old protobuf.
+PEERS := .venv-peers
+PEERS_PYTHON ?= $(shell command -v python3.11 || command -v python3.10 || command -v $(PYTHON))
+# The generator is pinned: its output loads on every protobuf from 4.25 to 7.
+GENERATOR := .venv-proto
+
+export HEADWATER_PEERS_PYTHON ?= $(abspath $(PEERS)/bin/python)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check lint types imports proto proto-check compat peers differential benchmark clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+setup: $(VENV)/.installed  ## make .venv with headwater and the tools of development
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --upgrade 'pip>=25.1'
+	$(PIP) --editable . --group dev
+	@touch $@
+
+demo: $(VENV)/.demo  ## record a real training pipeline in demo.db and trace its model back
+	$(BIN)/python examples/training/pipeline.py
+
+$(VENV)/.demo: $(VENV)/.installed examples/training/requirements.txt
+	$(PIP) --requirement examples/training/requirements.txt
+	@touch $@
+
+test: setup $(VENV)/.demo peers  ## run the tests; what could not run is named at the end
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types imports proto-check  ## style, types, import contracts, freshness of generated code
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+imports: setup
+	$(BIN)/lint-imports
+
+proto: $(GENERATOR)/.installed  ## generate src/headwater/v1 from proto/
+	$(GENERATOR)/bin/python -m grpc_tools.protoc -Iproto --python_out=src --pyi_out=src proto/headwater/v1/*.proto
+
+proto-check: $(GENERATOR)/.installed  ## fail if src/headwater/v1 is not what proto/ gives
+	rm -rf $(GENERATOR)/out && mkdir $(GENERATOR)/out
+	$(GENERATOR)/bin/python -m grpc_tools.protoc -Iproto --python_out=$(GENERATOR)/out --pyi_out=$(GENERATOR)/out proto/headwater/v1/*.proto
+	diff -r --exclude=__init__.py --exclude=__pycache__ $(GENERATOR)/out/headwater/v1 src/headwater/v1
+
+$(GENERATOR)/.installed: Makefile
+	$(PEERS_PYTHON) -m venv $(GENERATOR)
+	$(GENERATOR)/bin/python -m pip install --quiet --disable-pip-version-check grpcio-tools==1.62.3 setuptools
+	@touch $@
+
+compat: setup  ## load and serve with protobuf 4.25, 5, 6 and 7, each in a virtual environment of its own
+	$(BIN)/python tests/compat/run.py
+
+peers:  ## make .venv-peers with ML Metadata 1.17.1, to compare with (x86-64 Linux, Python 3.10 or 3.11)
+	@test -e $(PEERS)/.installed || { \
+	  $(PEERS_PYTHON) -m venv $(PEERS) \
+	  && $(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ml-metadata==1.17.1 pytest absl-py \
+	  && touch $(PEERS)/.installed; \
+	} || echo "ML Metadata's wheel cannot be installed here: tests that compare with it will be skipped"
+
+differential: setup peers  ## compare with ML Metadata's engine on many random sequences; SEEDS=1-500 STEPS=300
+	$(BIN)/python tests/differential/run.py --seeds $(or $(SEEDS),1-200) --steps $(or $(STEPS),200)
+
+benchmark: setup peers  ## measure against ML Metadata's engine; see tests/benchmarks/README.md
+	$(PIP) --requirement tests/benchmarks/requirements.txt
+	$(BIN)/python tests/benchmarks/run.py $(BENCHMARK_ARGS)
+
+clean:  ## remove the virtual environments and caches
+	rm -rf $(VENV) $(PEERS) $(GENERATOR) .pytest_cache .mypy_cache .ruff_cache

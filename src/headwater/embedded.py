@@ -1,0 +1,40 @@
+"""The service in process: what ``headwater.connect`` uses for a database URL. No server, no sockets."""
+
+from typing import Any
+
+from google.protobuf.message import Message
+
+from headwater.service.dispatch import Service
+from headwater.service.rpcs import MESSAGES
+from headwater.storage.database import PATIENT, Database, Deadline
+from headwater.storage.opening import open_database
+
+
+class EmbeddedTransport:
+    """Answers RPCs from a database in this process. Safe for threads, and across fork."""
+
+    def __init__(self, database: Database, *, owns: bool = True) -> None:
+        self._database = database
+        self._service = Service(database)
+        self._owns = owns
+
+    def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
+        """The response of ``rpc``; what was written is on disk.
+
+        Raises:
+            HeadwaterError: the same classes as over gRPC.
+        """
+        caller = PATIENT if timeout_s is None else Deadline(timeout_s)
+        answer = self._service.answer(rpc, request, caller)
+        return MESSAGES[rpc][1].FromString(answer) if isinstance(answer, bytes) else answer
+
+    def close(self) -> None:
+        """Close the database, unless it is the in-memory store that the whole process shares."""
+        if self._owns:
+            self._database.close()
+
+
+def open_transport(database_url: str, *, create: bool = True, private: bool = False, **options: Any) -> EmbeddedTransport:
+    """Open a database in this process. For the arguments see ``storage.opening.open_database``."""
+    database = open_database(database_url, create=create, private=private, **options)
+    return EmbeddedTransport(database, owns=database.dialect.shared or private)

@@ -1,0 +1,160 @@
+"""The gRPC server around ``headwater.service``: listening, TLS, health, reflection, logs, a clean stop."""
+
+import logging
+import time
+from concurrent import futures
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from headwater.config import ServerConfig
+from headwater.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    FailedPrecondition,
+    HeadwaterError,
+    InvalidRequest,
+)
+from headwater.service.descriptors import descriptors_as_served
+from headwater.service.dispatch import Service
+from headwater.service.rpcs import MESSAGES, SERVICE_NAME
+from headwater.service.status import code_of
+from headwater.storage.database import Caller
+from headwater.storage.opening import open_database
+
+log = logging.getLogger(__name__)
+
+
+class _GrpcCaller(Caller):
+    """The client of one call."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def still_waits(self) -> bool:
+        return bool(self._context.is_active())
+
+    def why_not(self) -> HeadwaterError:
+        remaining = self._context.time_remaining()
+        if remaining is not None and remaining <= 0:
+            return DeadlineExceeded("the deadline passed before the answer was ready")
+        return Cancelled("the caller went away")
+
+
+class _Methods(grpc.GenericRpcHandler):
+    """The RPCs by their paths. Requests and answers pass as bytes, so that a bad request is ours to refuse."""
+
+    def __init__(self, service: Service, slow_request_ms: int) -> None:
+        self._slow_request_ms = slow_request_ms
+        self._methods = {
+            f"/{SERVICE_NAME}/{name}": grpc.unary_unary_rpc_method_handler(self._answering(service, name))
+            for name in MESSAGES
+        }
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+        return self._methods.get(handler_call_details.method)
+
+    def _answering(self, service: Service, name: str):  # type: ignore[no-untyped-def]  # grpc's own behaviour type
+        def answer(request: bytes, context: grpc.ServicerContext) -> bytes:
+            began = time.perf_counter()
+            code = grpc.StatusCode.OK
+            try:
+                return service.answer_bytes(name, request, _GrpcCaller(context))
+            except HeadwaterError as error:
+                code = code_of(error)
+                context.abort(code, str(error))
+            finally:
+                self._log(name, code, began, len(request))
+
+        return answer
+
+    def _log(self, name: str, code: grpc.StatusCode, began: float, size_bytes: int) -> None:
+        took_ms = (time.perf_counter() - began) * 1_000
+        is_slow = took_ms >= self._slow_request_ms
+        level = logging.WARNING if is_slow else logging.DEBUG
+        if log.isEnabledFor(level):
+            log.log(
+                level,
+                "slow request" if is_slow else "request",
+                extra={
+                    "rpc": name,
+                    "code": code.name,
+                    "took_ms": round(took_ms, 3),
+                    "request_bytes": size_bytes,
+                },
+            )
+
+
+class Server:
+    """A store served over gRPC. ``port`` is the one it listens on once it is made.
+
+    Raises:
+        DatabaseRefused, InvalidRequest: the database cannot be served.
+        FailedPrecondition: the address is taken, or a TLS file cannot be read.
+    """
+
+    def __init__(self, config: ServerConfig, *, private: bool = False) -> None:
+        credentials = _credentials(config)
+        self._config = config
+        self._database = open_database(config.database_url, private=private, cache_bytes=config.cache_bytes)
+        self._grpc = grpc.server(
+            futures.ThreadPoolExecutor(config.threads, thread_name_prefix="rpc"),
+            options=[
+                ("grpc.max_receive_message_length", config.max_message_bytes),
+                ("grpc.max_send_message_length", -1),
+                # Without this a second server on the same port would start, and take half of the calls.
+                ("grpc.so_reuseport", 0),
+            ],
+        )
+        self._health = health.HealthServicer()
+        self._grpc.add_generic_rpc_handlers([_Methods(Service(self._database), config.slow_request_ms)])
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
+        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._grpc, pool=descriptors_as_served())
+        address = f"{config.host}:{config.port}"
+        try:
+            if credentials is None:
+                self.port = self._grpc.add_insecure_port(address)
+            else:
+                self.port = self._grpc.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            self._database.close()
+            raise FailedPrecondition(
+                f"cannot listen on {address}: the port is taken or the address is not of this machine; "
+                "choose another with --port or --host"
+            ) from error
+
+    def start(self) -> None:
+        self._grpc.start()
+        for name in ("", SERVICE_NAME):
+            self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    def stop(self) -> None:
+        """Refuse new calls with UNAVAILABLE, let those in flight finish, close the database."""
+        self._health.enter_graceful_shutdown()
+        self._grpc.stop(self._config.stop_grace_s).wait()
+        self._database.close()
+
+
+def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
+    if config.tls_cert_file is None and config.tls_key_file is None:
+        if config.tls_client_ca_file is not None:
+            raise InvalidRequest("tls_client_ca_file needs tls_cert_file and tls_key_file too")
+        return None
+    if config.tls_cert_file is None or config.tls_key_file is None:
+        raise InvalidRequest("TLS needs both tls_cert_file and tls_key_file")
+    ca_file = config.tls_client_ca_file
+    return grpc.ssl_server_credentials(
+        [(_content(config.tls_key_file), _content(config.tls_cert_file))],
+        root_certificates=None if ca_file is None else _content(ca_file),
+        require_client_auth=ca_file is not None,
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise FailedPrecondition(f"cannot read the TLS file {str(path)!r}: {error.strerror}") from error

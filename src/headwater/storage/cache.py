@@ -1,0 +1,79 @@
+"""Nodes kept as the bytes that answer a request, so that a warm read costs no SQL.
+
+The cache is exact, not merely fresh: what it answers is what a transaction begun now would read.
+
+* Nodes that this process writes are dropped when the transaction commits, before it is acknowledged.
+* When another program has written, everything is dropped; ``Database.is_unchanged`` notices.
+* A reader that finds only some of its nodes reads the others in SQL. Both halves belong to one state of
+  the database only if nothing was committed in between: it compares ``generation`` before and after,
+  and ``keep`` refuses what was read before a later commit.
+"""
+
+import threading
+from collections.abc import Iterable, Mapping
+
+from headwater.storage.kinds import NodeKind
+
+Key = tuple[NodeKind, int]
+
+# What the dictionaries and the bytes object of one entry cost beside its content.
+_OVERHEAD_BYTES = 250
+
+
+class NodeCache:
+    """Serialized nodes by kind and id, the oldest dropped first; safe for threads."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._nodes: dict[Key, bytes] = {}
+        self._generation = 0
+        self._lock = threading.Lock()
+
+    @property
+    def generation(self) -> int:
+        """Changes with every commit; odd while one is under way."""
+        return self._generation
+
+    def find(self, kind: NodeKind, ids: Iterable[int]) -> dict[int, bytes]:
+        """Those of the nodes that are held, by id."""
+        nodes = self._nodes
+        found = {}
+        for node_id in ids:
+            held = nodes.get((kind, node_id))
+            if held is not None:
+                found[node_id] = held
+        return found
+
+    def keep(self, kind: NodeKind, nodes: Mapping[int, bytes], *, read_at: int) -> None:
+        """Hold nodes that were read while ``generation`` was ``read_at``, if it still is."""
+        with self._lock:
+            if self._generation != read_at or read_at % 2:
+                return
+            for node_id, content in nodes.items():
+                key = (kind, node_id)
+                if key not in self._nodes:
+                    self._held += len(content) + _OVERHEAD_BYTES
+                self._nodes[key] = content
+            while self._held > self._limit and self._nodes:
+                oldest = next(iter(self._nodes))
+                self._held -= len(self._nodes.pop(oldest)) + _OVERHEAD_BYTES
+
+    def commit_begins(self) -> None:
+        with self._lock:
+            self._generation += 1
+
+    def commit_ended(self, changed: Iterable[Key]) -> None:
+        with self._lock:
+            for key in changed:
+                content = self._nodes.pop(key, None)
+                if content is not None:
+                    self._held -= len(content) + _OVERHEAD_BYTES
+            self._generation += 1
+
+    def clear(self) -> None:
+        """Drop everything: somebody else has written."""
+        with self._lock:
+            self._nodes.clear()
+            self._held = 0
+            self._generation += 2

@@ -1,0 +1,341 @@
+"""What SQLite, PostgreSQL and MySQL do differently.
+
+No other module names a database. ``Dialect`` answers the questions: how to connect, how a transaction
+begins, the ids of many new rows, how a list of values is bound, how values are encoded, and what a
+driver's error means. SQLite is the one that is served so far.
+"""
+
+import base64
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite as sqlite_dialect
+from sqlalchemy.engine.interfaces import Dialect as CoreDialect
+from sqlalchemy.ext.compiler import compiles
+
+from headwater.errors import (
+    Aborted,
+    AlreadyExists,
+    Cancelled,
+    DatabaseRefused,
+    DataLoss,
+    FailedPrecondition,
+    HeadwaterError,
+    Internal,
+    InvalidRequest,
+    ResourceExhausted,
+)
+
+
+class InList(sa.ColumnElement[bool]):
+    """``column`` is one of the values of the list bound as ``name``; see ``Dialect.list_value``.
+
+    One parameter carries the whole list, so the text of a statement does not depend on its length.
+    """
+
+    inherit_cache = False
+    type = sa.Boolean()
+
+    def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
+        self.column = column
+        self.parameter: sa.BindParameter[Any] = sa.bindparam(name, type_=sa.Text())
+
+    def _copy_internals(self, clone: Callable[..., Any] | None = None, **kw: Any) -> None:
+        # Adapting a statement to an alias clones its parts; this one has the column to adapt.
+        if clone is not None:
+            self.column = clone(self.column, **kw)
+
+    def get_children(self, **_: Any) -> Iterable[Any]:
+        return (self.column, self.parameter)
+
+    def self_group(self, against: Any = None) -> "InList":
+        return self  # IN is a condition as it stands; SQLAlchemy would compare it with 1.
+
+
+@compiles(InList)
+def _in_json_list(element: InList, compiler: Any, **kw: Any) -> str:
+    column = compiler.process(element.column, **kw)
+    return f"{column} IN (SELECT value FROM json_each({compiler.process(element.parameter, **kw)}))"
+
+
+class Connection(Protocol):
+    """The part of a driver's connection (PEP 249, with execute as a short cut) that is used."""
+
+    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
+    def executemany(self, sql: str, parameters: Any, /) -> Any: ...
+    def close(self) -> None: ...
+
+
+class Dialect(Protocol):
+    """What a database must answer. See ``SqliteDialect``."""
+
+    core: CoreDialect
+    driver_error: type[Exception]
+    shared: bool
+    """Whether every connection sees the same database; if not, there is only ever one."""
+
+    def connect(self, is_unwanted: Callable[[], bool]) -> Connection: ...
+    def prepare_file(self) -> None: ...
+    def begin_read(self, connection: Connection) -> None: ...
+    def try_begin_write(self, connection: Connection) -> bool: ...
+    def in_transaction(self, connection: Connection) -> bool: ...
+    def change_number(self, connection: Connection) -> int: ...
+    def rows(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Any]: ...
+    def table_names(self, connection: Connection) -> set[str]: ...
+    def column_names(self, connection: Connection, table: str) -> set[str]: ...
+    def index_names(self, connection: Connection) -> set[str]: ...
+    def last_id_statement(self, table: sa.Table) -> sa.Select[Any]: ...
+    def insert_or_ignore(self, table: sa.Table) -> sa.Insert: ...
+    def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]: ...
+    def list_value(self, values: Iterable[int | str]) -> Any: ...
+    def encode_proto(self, value: bytes) -> Any: ...
+    def decode_proto(self, value: Any) -> bytes: ...
+    def translate(self, error: Exception) -> HeadwaterError: ...
+
+
+_MEMORY = ("", ":memory:")
+_PAGE_CACHE_KIB = 8_000
+_STATEMENTS_KEPT = 512
+# A long statement asks this often whether its caller still waits; about every 10 ms.
+_STEPS_BETWEEN_LOOKS = 200_000
+
+
+class _SqliteCompiler(sqlite_dialect.base.SQLiteCompiler):
+    """Writes hints, which SQLAlchemy leaves out on SQLite, behind the name of the table."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
+        return text
+
+
+class _SqliteCore(sqlite_dialect.dialect):  # type: ignore[misc]  # the dialect class is untyped
+    statement_compiler = _SqliteCompiler
+    supports_statement_cache = True
+
+
+class SqliteDialect:
+    """SQLite: one file, many readers, one writer.
+
+    The file is in WAL mode, so readers never wait for a writer, with ``synchronous=FULL``, so that a
+    commit is on the disk before it is acknowledged.
+    """
+
+    core: CoreDialect = _SqliteCore()
+    driver_error: type[Exception] = sqlite3.Error
+
+    def __init__(self, url: sa.URL, *, create: bool = True) -> None:
+        name = url.database or ""
+        self.file_name = name
+        self.in_memory = name in _MEMORY or (name.startswith("file:") and "mode=memory" in str(url))
+        self.shared = not self.in_memory
+        if self.in_memory:
+            self._uri = ":memory:"
+        elif name.startswith("file:"):
+            query = "&".join(f"{key}={value}" for key, value in url.query.items() if key != "uri")
+            self._uri = name + (("&" if "?" in name else "?") + query if query else "")
+        else:
+            mode = "rwc" if create else "rw"
+            self._uri = f"file:{quote(str(Path(name).absolute()))}?mode={mode}"
+
+    def connect(self, is_unwanted: Callable[[], bool]) -> sqlite3.Connection:
+        """A connection that any thread may use, one at a time; transactions are begun by hand.
+
+        ``is_unwanted`` is asked now and then during long statements; when it is true they stop.
+        """
+        connection = sqlite3.connect(
+            self._uri,
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=_STATEMENTS_KEPT,
+            timeout=10,
+        )
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
+        connection.execute("PRAGMA temp_store=MEMORY")
+        connection.set_progress_handler(is_unwanted, _STEPS_BETWEEN_LOOKS)
+        return connection
+
+    def prepare_file(self) -> None:
+        """Refuse a file that cannot be served, and put it in WAL mode for good.
+
+        Raises:
+            DatabaseRefused: with what to do about it.
+        """
+        if self.in_memory:
+            return
+        name = self.file_name
+        if not name.startswith("file:"):
+            path = Path(name)
+            if path.is_dir():
+                raise DatabaseRefused(f"{name!r} is a directory; give the path of a database file in it")
+            if not path.absolute().parent.is_dir():
+                raise DatabaseRefused(
+                    f"the directory {str(path.absolute().parent)!r} does not exist; create it first"
+                )
+            if "mode=rw&" in self._uri + "&" and not path.exists():
+                raise DatabaseRefused(
+                    f"there is no database at {name!r}; 'headwater db init' or 'headwater serve' makes one"
+                )
+        try:
+            connection = self.connect(lambda: False)
+            try:
+                connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+                connection.execute("PRAGMA journal_mode=WAL").fetchall()
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("ROLLBACK")
+            finally:
+                connection.close()
+        except sqlite3.Error as error:
+            raise DatabaseRefused(_why_refused(name, str(error))) from error
+
+    def begin_read(self, connection: Connection) -> None:
+        connection.execute("BEGIN")
+
+    def try_begin_write(self, connection: Connection) -> bool:
+        """Begin a transaction that may write; ``False`` if another process is writing now."""
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if not _is_busy(error):
+                raise
+            return False
+        finally:
+            connection.execute("PRAGMA busy_timeout=10000")
+        return True
+
+    def in_transaction(self, connection: Connection) -> bool:
+        assert isinstance(connection, sqlite3.Connection)
+        return connection.in_transaction
+
+    def change_number(self, connection: Connection) -> int:
+        """A number that changes when somebody else than ``connection`` has committed."""
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def rows(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Any]:
+        try:
+            return list(connection.execute(sql, arguments).fetchall())
+        except sqlite3.OperationalError as error:
+            if "decode to UTF-8" not in str(error):
+                raise
+        # ML Metadata stores whatever bytes a C++ client calls a string. Show what is readable of them.
+        assert isinstance(connection, sqlite3.Connection)
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        try:
+            return list(connection.execute(sql, arguments).fetchall())
+        finally:
+            connection.text_factory = str
+
+    def table_names(self, connection: Connection) -> set[str]:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+
+    def column_names(self, connection: Connection, table: str) -> set[str]:
+        return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+
+    def index_names(self, connection: Connection) -> set[str]:
+        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='index'")}
+
+    def last_id_statement(self, table: sa.Table) -> sa.Select[Any]:
+        """The largest id ever given to a row of ``table``: what AUTOINCREMENT counts from."""
+        sequence = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
+        given = sa.select(sequence.c.seq).where(sequence.c.name == table.name).scalar_subquery()
+        stored = sa.select(sa.func.max(table.c.id)).scalar_subquery()
+        return sa.select(sa.func.max(sa.func.coalesce(given, 0), sa.func.coalesce(stored, 0)))
+
+    def insert_or_ignore(self, table: sa.Table) -> sa.Insert:
+        """Insert rows, leaving out those that a unique key forbids; the row count tells."""
+        return sqlite_dialect.insert(table).on_conflict_do_nothing()
+
+    def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]:
+        """Make ``select`` read ``table`` in the order of ``column``, an indexed one, until it has enough.
+
+        Left to itself SQLite would rather find all that match through another index, and sort them.
+        """
+        index = next((index for index in table.indexes if index.columns.keys() == [column]), None)
+        return select.with_hint(table, "NOT INDEXED" if index is None else f"INDEXED BY {index.name}", "*")
+
+    def list_value(self, values: Iterable[int | str]) -> str:
+        return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+
+    def encode_proto(self, value: bytes) -> str:
+        return base64.b64encode(value).decode("ascii")
+
+    def decode_proto(self, value: str | bytes) -> bytes:
+        return base64.b64decode(value)
+
+    def translate(self, error: Exception) -> HeadwaterError:
+        """The driver's error in the caller's words."""
+        said = str(error)
+        if said.startswith("UNIQUE constraint failed: "):
+            columns = said.partition(": ")[2].split(", ")
+            return AlreadyExists(
+                f"another {columns[0].partition('.')[0].lower()} has the same "
+                + " and ".join(column.partition(".")[2] for column in columns)
+            )
+        if _is_busy(error):
+            return Aborted("another program kept the database busy for too long; try again")
+        if "is full" in said:
+            return ResourceExhausted("the disk of the database is full; nothing of this request was stored")
+        if "readonly" in said:
+            return FailedPrecondition("the database has become read-only; check the file and its directory")
+        if "interrupted" in said:
+            return Cancelled("the caller stopped waiting")
+        if "too big" in said or "too large" in said:
+            return ResourceExhausted("a value of the request is larger than the database can hold")
+        if "malformed" in said or "not a database" in said:
+            return DataLoss("the database file is damaged; run 'headwater db check'")
+        if "surrogates" in said:
+            return InvalidRequest("a string of the request is not valid text")
+        return Internal("the database refused a statement; the log of the server has the details")
+
+
+def _is_busy(error: Exception) -> bool:
+    return "is locked" in str(error) or "is busy" in str(error)
+
+
+def _why_refused(name: str, said: str) -> str:
+    if "not a database" in said or "malformed" in said or "encrypted" in said:
+        return f"{name!r} is not a SQLite database; give another path, or move that file away"
+    if "readonly" in said or "unable to open" in said:
+        return f"{name!r} cannot be opened for writing; check the permissions of the file and its directory"
+    if "locked" in said:
+        return f"another program keeps {name!r} locked; stop it and start again"
+    if "is full" in said:
+        return f"the disk that holds {name!r} is full; make room and start again"
+    return f"{name!r} cannot be opened: {said}"
+
+
+DIALECTS: dict[str, type[SqliteDialect]] = {"sqlite": SqliteDialect}
+
+
+def dialect_for(database_url: str, *, create: bool = True) -> Dialect:
+    """The dialect that serves ``database_url``.
+
+    Raises:
+        InvalidRequest: not a URL, or a database that is not supported.
+    """
+    try:
+        url = sa.make_url(database_url)
+    except sa.exc.ArgumentError as error:
+        raise InvalidRequest(
+            f"{database_url!r} is not a database URL; write for example sqlite:////var/lib/headwater.db "
+            "(four slashes for an absolute path)"
+        ) from error
+    backend = url.get_backend_name()
+    if backend not in DIALECTS:
+        raise InvalidRequest(
+            f"{backend!r} databases are not supported; the URL must begin with one of: "
+            + ", ".join(f"{name}://" for name in DIALECTS)
+        )
+    return DIALECTS[backend](url, create=create)
+
+
+def wall_clock_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,241 @@
+"""Reading nodes: by id, and the ids behind a name, a uri or an external id.
+
+Nodes travel as bytes, each already framed as field 1 of a response, which is what it is in every response
+that carries nodes: a warm answer is a join of what the cache holds. ``put_nodes`` is in ``writing.py``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+from google.protobuf.internal.encoder import _VarintBytes  # type: ignore[attr-defined]  # untyped, and stable
+
+from headwater.storage import schema, types
+from headwater.storage.dialects import InList
+from headwater.storage.kinds import ARTIFACT, EXECUTION, Node, NodeKind
+from headwater.storage.statements import Prepared
+from headwater.storage.transactions import Transaction
+from headwater.storage.types import find_type_id
+from headwater.storage.values import STRUCT_PREFIX, decode_into
+from headwater.v1 import metadata_store_pb2 as pb
+
+BATCH = 5_000
+"""How many nodes are read with one statement."""
+
+_FIELD_1 = b"\n"
+
+_COMMON = ("id", "type_id", "name", "external_id", "create_time_since_epoch", "last_update_time_since_epoch")
+_STATES: Mapping[NodeKind, frozenset[int]] = {
+    ARTIFACT: frozenset(pb.Artifact.State.values()),
+    EXECUTION: frozenset(pb.Execution.State.values()),
+}
+
+
+@cache
+def _nodes_by_id(kind: NodeKind) -> Prepared:
+    node, type_ = kind.table, schema.type_table
+    return Prepared(
+        sa.select(*(node.c[name] for name in (*_COMMON, *kind.own_columns)), type_.c.name)
+        .select_from(node.outerjoin(type_, type_.c.id == node.c.type_id))
+        .where(InList(node.c.id, "ids")),
+        "ids",
+    )
+
+
+@cache
+def _properties_by_id(kind: NodeKind) -> Prepared:
+    row = kind.properties.c
+    return Prepared(
+        sa.select(
+            row.node_id,
+            row.name,
+            row.is_custom_property,
+            row.int_value,
+            row.double_value,
+            row.string_value,
+            row.proto_value,
+            row.bool_value,
+        ).where(InList(row.node_id, "ids")),
+        "ids",
+    )
+
+
+def batches(ids: Sequence[int], size: int = BATCH) -> Iterable[Sequence[int]]:
+    """``ids`` in runs of at most ``size``."""
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
+
+
+def read_messages(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int, Node]:
+    """Nodes by id, from the database; missing ones are absent. ``ids`` may repeat.
+
+    Raises:
+        DataLoss: a property row without a value.
+    """
+    found: dict[int, Node] = {}
+    for batch in batches(sorted(set(ids))):
+        _read_batch(tx, kind, tx.list(batch), found)
+    return found
+
+
+def _read_batch(tx: Transaction, kind: NodeKind, ids: Any, found: dict[int, Node]) -> None:
+    new, states = kind.message, _STATES.get(kind)
+    names = (*_COMMON, *kind.own_columns, "type")
+    state_index = len(names) - 2
+    for row in tx.rows(_nodes_by_id(kind), ids):
+        if states is not None and row[state_index] not in states:
+            row = (*row[:state_index], None, *row[state_index + 1 :])  # noqa: PLW2901
+        found[row[0]] = new(**dict(zip(names, row, strict=True)))
+    for node_id, name, is_custom, *columns in tx.rows(_properties_by_id(kind), ids):
+        node = found.get(node_id)
+        if node is None:
+            continue
+        value = (node.custom_properties if is_custom else node.properties)[name]
+        int_value, double_value, string_value, _, _ = columns
+        if int_value is not None:
+            value.int_value = int_value
+        elif double_value is not None:
+            value.double_value = double_value
+        elif string_value is not None and not string_value.startswith(STRUCT_PREFIX):
+            value.string_value = string_value
+        else:
+            decode_into(
+                value,
+                name,
+                tuple(columns),
+                tx.dialect,
+                lambda node=node, name=name, is_custom=is_custom: (  # type: ignore[misc]  # bound now
+                    not is_custom and _is_declared_string(tx, node.type_id, name)
+                ),
+            )
+
+
+def _is_declared_string(tx: Transaction, type_id: int, name: str) -> bool:
+    known = types.known_types(tx, [type_id]).get(type_id)
+    return known is not None and known.properties.get(name) == pb.STRING
+
+
+def framed(message: Node) -> bytes:
+    """``message`` as field 1 of another message."""
+    content = message.SerializeToString()
+    return _FIELD_1 + _VarintBytes(len(content)) + content
+
+
+def load_nodes(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int, bytes]:
+    """Framed nodes by id, from the cache where it shows the state this transaction sees.
+
+    Missing nodes are absent; ``ids`` may repeat.
+    """
+    held = tx.cache
+    if held is None:
+        return {node_id: framed(node) for node_id, node in read_messages(tx, kind, ids).items()}
+    is_current = tx.is_unchanged()
+    read_at = held.generation if tx.began_at is None else tx.began_at
+    found: dict[int, bytes] = {}
+    if is_current and held.generation == read_at:
+        found = held.find(kind, ids)
+    missing = [node_id for node_id in ids if node_id not in found]
+    if not missing:
+        return found
+    read = {node_id: framed(node) for node_id, node in read_messages(tx, kind, missing).items()}
+    if tx.is_unchanged() and held.generation == read_at:
+        held.keep(kind, read, read_at=read_at)
+        return found | read
+    if found:
+        # Somebody committed since: what was held may be older than what was read now.
+        read |= {node_id: framed(node) for node_id, node in read_messages(tx, kind, list(found)).items()}
+    return read
+
+
+def joined(nodes: Mapping[int, bytes], ids: Iterable[int]) -> bytes:
+    """The nodes of ``ids`` that there are, in that order, as a serialized response."""
+    return b"".join([nodes[node_id] for node_id in ids if node_id in nodes])
+
+
+# Ids by other keys
+
+
+@cache
+def _ids_by(kind: NodeKind, column: str) -> Prepared:
+    node = kind.table
+    return Prepared(
+        sa.select(node.c.id).where(InList(node.c[column], "wanted")).order_by(node.c.id), "wanted"
+    )
+
+
+def ids_by_uri(tx: Transaction, uris: Iterable[str]) -> list[int]:
+    """Artifacts with one of these uris, by ascending id."""
+    return [row[0] for row in tx.rows(_ids_by(ARTIFACT, "uri"), tx.list(sorted(set(uris))))]
+
+
+def ids_by_external_id(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> list[int]:
+    """Nodes with one of these external ids, by ascending id."""
+    return [row[0] for row in tx.rows(_ids_by(kind, "external_id"), tx.list(sorted(set(external_ids))))]
+
+
+@cache
+def _external_ids(kind: NodeKind) -> Prepared:
+    node = kind.table
+    return Prepared(
+        sa.select(node.c.external_id, node.c.id).where(InList(node.c.external_id, "wanted")), "wanted"
+    )
+
+
+def find_external_ids(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> dict[str, int]:
+    """Node id by external id; those that nobody has are absent."""
+    wanted = sorted(set(external_ids))
+    return dict(tx.rows(_external_ids(kind), tx.list(wanted))) if wanted else {}
+
+
+@cache
+def _id_by_name(kind: NodeKind) -> Prepared:
+    node = kind.table
+    return Prepared(
+        sa.select(node.c.id).where(node.c.type_id == sa.bindparam("type"), node.c.name == sa.bindparam("given")),
+        "type",
+        "given",
+    )
+
+
+def find_by_name(
+    tx: Transaction, kind: NodeKind, *, type_name: str, type_version: str, name: str
+) -> int | None:
+    """The node of this name among those of one type."""
+    type_id = find_type_id(tx, kind, type_name, type_version)
+    if type_id is None:
+        return None
+    rows = tx.rows(_id_by_name(kind), type_id, name)
+    return rows[0][0] if rows else None
+
+
+@cache
+def _names(kind: NodeKind) -> Prepared:
+    node = kind.table
+    return Prepared(
+        sa.select(node.c.type_id, node.c.name, node.c.id).where(
+            InList(node.c.type_id, "types"), InList(node.c.name, "names")
+        ),
+        "types",
+        "names",
+    )
+
+
+def find_names(tx: Transaction, kind: NodeKind, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+    """Node id by (type id, name); those that nobody has are absent."""
+    wanted = set(keys)
+    if not wanted:
+        return {}
+    types_of = tx.list(sorted({type_id for type_id, _ in wanted}))
+    names_of = tx.list(sorted({name for _, name in wanted}))
+    rows = tx.rows(_names(kind), types_of, names_of)
+    return {(type_id, name): node_id for type_id, name, node_id in rows if (type_id, name) in wanted}
+
+
+def existing_ids(tx: Transaction, kind: NodeKind, ids: Iterable[int]) -> set[int]:
+    """Those of ``ids`` that are stored."""
+    wanted = sorted(set(ids))
+    found: set[int] = set()
+    for batch in batches(wanted):
+        found.update(row[0] for row in tx.rows(_ids_by(kind, "id"), tx.list(batch)))
+    return found
