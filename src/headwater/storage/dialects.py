@@ -187,7 +187,9 @@ class SqliteDialect:
             try:
                 connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
                 connection.execute("PRAGMA journal_mode=WAL").fetchall()
+                # A read-only database lets a transaction begin; only a write tells.
                 connection.execute("BEGIN IMMEDIATE")
+                connection.execute("CREATE TABLE headwater_probe (probe INT)")
                 connection.execute("ROLLBACK")
             finally:
                 connection.close()
