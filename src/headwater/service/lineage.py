@@ -8,6 +8,7 @@ from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, NodeKind
 from headwater.storage.listing import list_page
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import all_types
+from headwater.storage.values import checked_text
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
@@ -72,7 +73,7 @@ def _starting_nodes(tx: Transaction, options: _Options) -> tuple[NodeKind, list[
     if which is None:
         raise InvalidRequest("GetLineageSubgraph needs starting_artifacts or starting_executions")
     kind = ARTIFACT if which == "starting_artifacts" else EXECUTION
-    text = getattr(options, which).filter_query
+    text = checked_text(getattr(options, which).filter_query, f"the filter of {which}")
     if not text:
         raise InvalidRequest(f"{which} needs a filter_query, for example 'id = 1'")
     if options.max_num_hops < 0:
@@ -87,7 +88,7 @@ def _endings(options: _Options) -> dict[NodeKind, Ending]:
     endings = {}
     for kind, given in ((ARTIFACT, options.ending_artifacts), (EXECUTION, options.ending_executions)):
         if given.HasField("filter_query"):
-            where = compile_filter(given.filter_query, kind) if given.filter_query else None
+            where = compile_filter(checked_text(given.filter_query, "the ending filter"), kind) if given.filter_query else None
             endings[kind] = Ending(where, given.include_ending_nodes)
     return endings
 

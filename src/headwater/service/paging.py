@@ -13,6 +13,7 @@ from headwater.storage.kinds import NodeKind
 from headwater.storage.listing import EVERYTHING, Filter, Order, Position, Scope, all_ids, list_page
 from headwater.storage.nodes import joined, load_nodes
 from headwater.storage.transactions import Transaction
+from headwater.storage.values import checked_text
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 from headwater.v1.page_token_pb2 import PageToken
@@ -96,7 +97,7 @@ def _understood(kind: NodeKind, options: pb.ListOperationOptions, scope: Scope) 
     if field not in _COLUMNS:
         raise InvalidRequest("order_by_field must be ID, CREATE_TIME or LAST_UPDATE_TIME")
     order = Order(_COLUMNS[field], options.order_by_field.is_asc)
-    where = compile_filter(options.filter_query, kind) if options.filter_query else None
+    where = compile_filter(checked_text(options.filter_query, "filter_query"), kind) if options.filter_query else None
     after, ties = None, ()
     if options.next_page_token:
         after, ties = _position(kind, options, scope)
@@ -152,7 +153,7 @@ def _position(
 
 def _parsed(text: str) -> PageToken:
     try:
-        raw = text.encode("ascii")
+        raw = checked_text(text, "next_page_token").encode("ascii")
         content = base64.b64decode(raw + b"=" * (-len(raw) % 4), altchars=b"-_", validate=True)
         return PageToken.FromString(content)
     except (UnicodeEncodeError, binascii.Error, ValueError, DecodeError) as error:

@@ -263,7 +263,7 @@ class SqliteDialect:
         return select.with_hint(table, "NOT INDEXED" if index is None else f"INDEXED BY {index.name}", "*")
 
     def list_value(self, values: Iterable[int | str]) -> str:
-        return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"), default=_refuse_bytes)
 
     def encode_proto(self, value: bytes) -> str:
         return base64.b64encode(value).decode("ascii")
@@ -295,6 +295,11 @@ class SqliteDialect:
         if "surrogates" in said:
             return InvalidRequest("a string of the request is not valid text")
         return Internal("the database refused a statement; the log of the server has the details")
+
+
+def _refuse_bytes(value: object) -> object:
+    # Protobuf hands out a proto2 string that is not UTF-8 as bytes.
+    raise InvalidRequest(f"a string of the request is not valid UTF-8: {value!r:.80}")
 
 
 def _is_busy(error: Exception) -> bool:

@@ -21,7 +21,8 @@ from headwater.v1 import metadata_store_pb2 as pb
 STRUCT_PREFIX = "mlmd-struct::"
 # ML Metadata's engine takes this text for NULL and then cannot read the row.
 _NULL_TEXT = "__MLMD_NULL__"
-_DEEPEST_STRUCT = 100
+# Protobuf reads messages nested to 100 levels. A level of a struct takes three, the response around it four.
+_DEEPEST_STRUCT = 30
 
 CASES: Mapping[str, int] = {
     "int_value": 1,
@@ -41,8 +42,10 @@ def checked_text(text: str, what: str) -> str:
     """``text`` itself, if every database and every reader can hold it.
 
     Raises:
-        InvalidRequest: it holds a NUL character, or is the text that MLMD reserves.
+        InvalidRequest: it is not UTF-8, holds a NUL character, or is the text that MLMD reserves.
     """
+    if not isinstance(text, str):  # Protobuf hands out a proto2 string that is not UTF-8 as bytes.
+        raise InvalidRequest(f"{what} is not valid UTF-8: {text!r:.80}")
     if "\0" in text:
         raise InvalidRequest(f"{what} contains a NUL character, which databases cannot store: {text!r:.80}")
     if text == _NULL_TEXT:

@@ -1,0 +1,196 @@
+"""Many threads and programs on one store: nobody waits in vain, nobody sees half of a change."""
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from google.protobuf.message import Message
+
+from headwater.embedded import EmbeddedTransport, open_transport
+from headwater.errors import AlreadyExists, DeadlineExceeded, InvalidRequest, Unavailable
+from headwater.storage.database import Database, Deadline
+from headwater.storage.opening import open_database
+from headwater.v1 import metadata_store_pb2 as pb
+from headwater.v1 import metadata_store_service_pb2 as rpc
+
+DATA = 10
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'store.db'}"
+
+
+@pytest.fixture
+def store(url: str) -> Iterator[EmbeddedTransport]:
+    store = open_transport(url)
+    store.call("PutArtifactType", rpc.PutArtifactTypeRequest(artifact_type=pb.ArtifactType(name="Data")))
+    yield store
+    store.close()
+
+
+def put(store: EmbeddedTransport, *artifacts: pb.Artifact) -> list[int]:
+    return list(store.call("PutArtifacts", rpc.PutArtifactsRequest(artifacts=artifacts)).artifact_ids)  # type: ignore[attr-defined]
+
+
+def get(store: EmbeddedTransport, *ids: int) -> list[pb.Artifact]:
+    return list(store.call("GetArtifactsByID", rpc.GetArtifactsByIDRequest(artifact_ids=ids)).artifacts)  # type: ignore[attr-defined]
+
+
+def test_writes_of_many_threads_share_commits_and_fail_alone(store: EmbeddedTransport) -> None:
+    put(store, pb.Artifact(type_id=DATA, name="taken"))
+
+    def write(number: int) -> bool:
+        name = "taken" if number % 3 == 0 else f"n{number}"
+        try:
+            put(store, pb.Artifact(type_id=DATA, name=f"first of {number}"), pb.Artifact(type_id=DATA, name=name))
+        except AlreadyExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(16) as pool:
+        succeeded = list(pool.map(write, range(300)))
+
+    assert succeeded == [number % 3 != 0 for number in range(300)]
+    names = {found.name for found in store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts}  # type: ignore[attr-defined]
+    written = [number for number in range(300) if number % 3]
+    assert names == {"taken", *(f"n{n}" for n in written), *(f"first of {n}" for n in written)}
+
+
+def test_a_write_that_fails_half_way_leaves_nothing(store: EmbeddedTransport) -> None:
+    with pytest.raises(InvalidRequest):
+        put(store, pb.Artifact(type_id=DATA, name="good"), pb.Artifact(type_id=DATA, id=99))
+
+    assert put(store, pb.Artifact(type_id=DATA, name="good")) == [1]
+
+
+def test_a_write_whose_deadline_has_passed_is_not_begun(url: str) -> None:
+    database = open_database(url)
+    ran: list[int] = []
+
+    with pytest.raises(DeadlineExceeded):
+        database.write(lambda tx: ran.append(1), Deadline(0))
+    assert not ran
+    database.close()
+
+
+def test_a_long_read_stops_when_its_deadline_passes(store: EmbeddedTransport) -> None:
+    put(store, *[pb.Artifact(type_id=DATA, name=f"n{n}") for n in range(20_000)])
+    slow = rpc.GetArtifactsRequest()
+
+    with pytest.raises(DeadlineExceeded):
+        store.call("GetArtifacts", slow, timeout_s=0.02)
+
+
+def test_two_stores_on_one_file_see_each_other_at_once(store: EmbeddedTransport, url: str) -> None:
+    other = open_transport(url)
+    (artifact_id,) = put(store, pb.Artifact(type_id=DATA, uri="v0"))
+    for number in range(1, 50):
+        writer, reader = (store, other) if number % 2 else (other, store)
+        assert get(reader, artifact_id)[0].uri == f"v{number - 1}"
+        put(writer, pb.Artifact(id=artifact_id, uri=f"v{number}"))
+        assert get(reader, artifact_id)[0].uri == get(writer, artifact_id)[0].uri == f"v{number}"
+    other.close()
+
+
+def test_a_type_extended_by_another_program_is_known_at_once(store: EmbeddedTransport, url: str) -> None:
+    put(store, pb.Artifact(type_id=DATA))
+    other = open_transport(url)
+    extended = pb.ArtifactType(name="Data", properties={"rows": pb.INT})
+    other.call("PutArtifactType", rpc.PutArtifactTypeRequest(artifact_type=extended, can_add_fields=True))
+    other.close()
+
+    assert put(store, pb.Artifact(type_id=DATA, properties={"rows": pb.Value(int_value=3)}))
+
+
+def test_readers_never_see_half_of_a_change(store: EmbeddedTransport, url: str) -> None:
+    """Each write moves all ten artifacts to one uri; a reader that sees two uris has seen a torn state."""
+    ids = put(store, *[pb.Artifact(type_id=DATA, uri="v0")] * 10)
+    other = open_transport(url)
+    stop = threading.Event()
+    torn: list[set[str]] = []
+
+    def read(reader: EmbeddedTransport, reads: Callable[[], Message]) -> None:
+        while not stop.is_set():
+            uris = {found.uri for found in reads().artifacts}  # type: ignore[attr-defined]
+            if len(uris) != 1:
+                torn.append(uris)
+
+    def by_id(reader: EmbeddedTransport, some: list[int]) -> Callable[[], Message]:
+        return lambda: reader.call("GetArtifactsByID", rpc.GetArtifactsByIDRequest(artifact_ids=some))
+
+    def listed(reader: EmbeddedTransport) -> Callable[[], Message]:
+        return lambda: reader.call("GetArtifacts", rpc.GetArtifactsRequest(options=pb.ListOperationOptions()))
+
+    readers = [
+        threading.Thread(target=read, args=(store, by_id(store, ids))),
+        threading.Thread(target=read, args=(store, by_id(store, ids[:3]))),
+        threading.Thread(target=read, args=(store, listed(store))),
+        threading.Thread(target=read, args=(other, by_id(other, ids))),
+        threading.Thread(target=read, args=(other, listed(other))),
+    ]
+    for thread in readers:
+        thread.start()
+    for number in range(300):
+        writer = store if number % 2 else other
+        put(writer, *[pb.Artifact(id=artifact_id, uri=f"v{number}") for artifact_id in ids])
+    stop.set()
+    for thread in readers:
+        thread.join()
+    other.close()
+
+    assert not torn
+
+
+def test_programs_that_write_to_one_file_at_once_all_succeed(store: EmbeddedTransport, url: str, python: str) -> None:
+    program = f"""
+from headwater.embedded import open_transport
+from headwater.v1 import metadata_store_pb2 as pb, metadata_store_service_pb2 as rpc
+store = open_transport({url!r})
+for _ in range(100):
+    store.call("PutArtifacts", rpc.PutArtifactsRequest(artifacts=[pb.Artifact(type_id={DATA})]))
+"""
+    programs = [subprocess.Popen([python, "-c", program]) for _ in range(6)]
+    mine = [put(store, pb.Artifact(type_id=DATA))[0] for _ in range(100)]
+
+    assert [process.wait() for process in programs] == [0] * 6
+    assert len(set(mine)) == 100
+    assert len(store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts) == 700  # type: ignore[attr-defined]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
+def test_a_store_works_on_both_sides_of_a_fork(store: EmbeddedTransport) -> None:
+    put(store, pb.Artifact(type_id=DATA, uri="before"))
+    child = os.fork()
+    if child == 0:
+        put(store, pb.Artifact(type_id=DATA, uri="child"))
+        os._exit(0 if get(store, 1)[0].uri == "before" else 1)
+    put(store, pb.Artifact(type_id=DATA, uri="parent"))
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert sorted(found.uri for found in get(store, 1, 2, 3)) == ["before", "child", "parent"]
+
+
+def test_a_closed_store_says_so(url: str) -> None:
+    store = open_transport(url)
+    store.close()
+
+    with pytest.raises(Unavailable):
+        get(store, 1)
+    with pytest.raises(Unavailable):
+        put(store, pb.Artifact(type_id=DATA))
+
+
+def test_memory_of_the_cache_is_bounded(tmp_path: Path) -> None:
+    database: Database = open_database(f"sqlite:///{tmp_path / 'store.db'}", cache_bytes=100_000)
+    store = EmbeddedTransport(database)
+    store.call("PutArtifactType", rpc.PutArtifactTypeRequest(artifact_type=pb.ArtifactType(name="Data")))
+    ids = put(store, *[pb.Artifact(type_id=DATA, uri="x" * 500) for _ in range(1_000)])
+
+    assert [found.id for found in get(store, *ids)] == ids
+    assert [found.id for found in get(store, *ids)] == ids
+    store.close()
