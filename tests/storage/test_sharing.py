@@ -135,7 +135,7 @@ def test_readers_never_see_half_of_a_change(store: EmbeddedTransport, url: str) 
     ]
     for thread in readers:
         thread.start()
-    for number in range(300):
+    for number in range(40):
         writer = store if number % 2 else other
         put(writer, *[pb.Artifact(id=artifact_id, uri=f"v{number}") for artifact_id in ids])
     stop.set()

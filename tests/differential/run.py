@@ -1,0 +1,201 @@
+"""Play random sequences on MLMD's engine and on headwater, and report where they disagree.
+
+    python tests/differential/run.py --seeds 1-20 --steps 300 --headwater in-process
+    python tests/differential/run.py --seeds 7 --steps 300 --headwater engine    # the control: MLMD twice
+
+The engine runs in the interpreter that HEADWATER_PEERS_PYTHON names, else in .venv-peers. Exit code 1: an
+unexplained disagreement.
+"""
+
+import argparse
+import re
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+if not __package__:
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+    __package__ = "differential"
+
+from .compare import Clock, Exchange, disagreement, exchanges
+from .expected import find_intended
+from .sequences import Generator
+from .sides import Engine, PeerMissing, Side, open_headwater, peer_python
+from .steps import NotForEngine, Step, show
+
+SHRINKING_S = 40
+"""How long to look for a shorter sequence that fails in the same way."""
+
+
+@dataclass
+class Finding:
+    """A disagreement that nothing explains."""
+
+    seed: int | str
+    step: Step
+    engine: Exchange
+    ours: Exchange
+    lines: list[str]
+    before: list[Step]
+
+    @property
+    def signature(self) -> str:
+        """Equal for disagreements of the same sort: the RPC, and what differs without numbers and values."""
+        places = {re.sub(r"\[\d+\]|: .*", "", line) if "code:" not in line else line for line in self.lines}
+        return f"{self.engine.rpc}: {', '.join(sorted(places))}"
+
+    def show(self) -> str:
+        prefix = "\n".join(f"  {step.number}: {step.show()}" for step in self.before)
+        return "\n".join(
+            (
+                f"seed {self.seed}, step {self.step.number}, {self.signature}",
+                "after" + f"\n{prefix}" if prefix else "on an empty store",
+                f"step: {self.step.show()}",
+                f"request: {self.engine.rpc} {{ {show(self.engine.request)} }}",
+                f"engine: {self.engine.code} {self.engine.text[:300]}",
+                f"headwater: {self.ours.code} {self.ours.text[:1500]}",
+                *(f"  {line[:1500]}" for line in self.lines[:12]),
+            )
+        )
+
+
+@dataclass
+class Tally:
+    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Requests by (RPC, code of the engine)."""
+    intended: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+
+    def show(self) -> str:
+        codes = sorted({code for _, code in self.calls})
+        lines = [f"{'':32}" + "".join(f"{code[:12]:>13}" for code in codes)]
+        for rpc in sorted({rpc for rpc, _ in self.calls}):
+            lines.append(f"{rpc:32}" + "".join(f"{self.calls[rpc, code] or '':>13}" for code in codes))
+        lines.append(f"{'all':32}" + "".join(f"{sum(n for (_, c), n in self.calls.items() if c == code):>13}" for code in codes))
+        lines += [f"intended: {name}: {count}" for name, count in sorted(self.intended.items())]
+        return "\n".join(lines)
+
+
+class Match:
+    """Two sides that play the same steps. ``control`` is a match of the engine against itself."""
+
+    def __init__(self, engine: Side, ours: Side) -> None:
+        self.engine = engine
+        self.ours = ours
+        self.control = ours.is_engine
+        self.tally = Tally()
+
+    def play(self, seed: int | str, next_step: Callable[[], Step | None], learn: Callable | None = None) -> Finding | None:
+        """Play from an empty store until ``next_step`` has no more, or to the first unexplained disagreement."""
+        self.engine.reset()
+        self.ours.reset()
+        clock, played = Clock(), []
+        while (step := next_step()) is not None:
+            clock.start(step.number)
+            theirs = step.play(self.engine, clock.fill_times, None)
+            if learn:
+                learn(step, theirs)
+            if self.control and isinstance(step, NotForEngine):
+                continue
+            answers = step.play(self.ours, clock.fill_times, theirs)
+            self.tally.calls.update((answer.rpc, answer.code) for answer in theirs)
+            diverged = False
+            for engine, ours in zip(exchanges(step, theirs, clock), exchanges(step, answers, clock), strict=False):
+                lines = disagreement(engine, ours, leaks=not self.control)
+                if not lines:
+                    continue
+                intended = find_intended(step, engine, ours)
+                if intended is None:
+                    return Finding(seed, step, engine, ours, lines, played)
+                self.tally.intended[intended.name] += 1
+                diverged = diverged or intended.diverges
+            if diverged:
+                return None
+            played.append(step)
+        return None
+
+    def play_seed(self, seed: int, steps: int) -> Finding | None:
+        generator = Generator(seed)
+        left = iter(range(steps + 1))
+
+        def next_step() -> Step | None:
+            position = next(left, None)
+            if position is None:
+                return None
+            return generator.next_step() if position < steps else generator.everything()
+
+        return self.play(seed, next_step, generator.learn)
+
+    def shrink(self, finding: Finding) -> Finding:
+        """The same sort of disagreement after as few steps as can be found in ``SHRINKING_S``."""
+        deadline = time.monotonic() + SHRINKING_S
+        tally, self.tally = self.tally, Tally()
+        size = max(1, len(finding.before) // 2)
+        while True:
+            end = len(finding.before)
+            while end > 0 and time.monotonic() < deadline:
+                start = max(0, end - size)
+                steps = iter([*finding.before[:start], *finding.before[end:], finding.step])
+                shorter = self.play(finding.seed, lambda steps=steps: next(steps, None))
+                if shorter is not None and shorter.step is finding.step and shorter.signature == finding.signature:
+                    finding = shorter
+                end = start
+            if size == 1 or time.monotonic() >= deadline:
+                break
+            size //= 2
+        self.tally = tally
+        return finding
+
+
+def compare(match: Match, seeds: Iterable[int], steps: int, *, keep_going: bool, shrink: bool) -> Tally:
+    """Play each seed. With ``keep_going`` collect one finding of each sort, else stop at the first."""
+    known: Counter[str] = Counter()
+    for seed in seeds:
+        finding = match.play_seed(seed, steps)
+        if finding is None:
+            continue
+        known[finding.signature] += 1
+        if known[finding.signature] > 1:
+            continue
+        match.tally.findings.append(match.shrink(finding) if shrink else finding)
+        print(match.tally.findings[-1].show(), end="\n\n", flush=True)
+        if not keep_going:
+            break
+    return match.tally
+
+
+def parse_seeds(text: str) -> Sequence[int]:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", default="1-10", help="one seed or a range A-B (default 1-10)")
+    parser.add_argument("--steps", type=int, default=300, help="steps a sequence (default 300)")
+    parser.add_argument("--headwater", default="in-process", help="in-process, serve, engine, or HOST:PORT")
+    parser.add_argument("--keep-going", action="store_true", help="one finding of each sort, not only the first")
+    parser.add_argument("--no-shrink", action="store_true", help="show the whole sequence before a finding")
+    arguments = parser.parse_args()
+    try:
+        match = Match(Engine(peer_python()), open_headwater(arguments.headwater))
+    except PeerMissing as missing:
+        parser.error(str(missing))
+    started = time.monotonic()
+    try:
+        tally = compare(
+            match, parse_seeds(arguments.seeds), arguments.steps, keep_going=arguments.keep_going, shrink=not arguments.no_shrink
+        )
+    finally:
+        match.engine.close()
+        match.ours.close()
+    print(tally.show())
+    print(f"{sum(tally.calls.values())} requests in {time.monotonic() - started:.0f} s, {len(tally.findings)} findings")
+    return 1 if tally.findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
