@@ -34,7 +34,9 @@ class EmbeddedTransport:
             self._database.close()
 
 
-def open_transport(database_url: str, *, create: bool = True, private: bool = False, **options: Any) -> EmbeddedTransport:
+def open_transport(
+    database_url: str, *, create: bool = True, private: bool = False, **options: Any
+) -> EmbeddedTransport:
     """Open a database in this process. For the arguments see ``storage.opening.open_database``."""
     database = open_database(database_url, create=create, private=private, **options)
     return EmbeddedTransport(database, owns=database.dialect.shared or private)

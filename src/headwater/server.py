@@ -44,16 +44,18 @@ class _GrpcCaller(Caller):
 
 
 class _Methods(grpc.GenericRpcHandler):
-    """The RPCs by their paths. Requests and answers pass as bytes, so that a bad request is ours to refuse."""
+    """The RPCs by path. Requests and answers pass as bytes, so that a bad request is ours to refuse."""
 
     def __init__(self, service: Service, slow_request_ms: int) -> None:
         self._slow_request_ms = slow_request_ms
-        self._methods = {
+        self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             f"/{SERVICE_NAME}/{name}": grpc.unary_unary_rpc_method_handler(self._answering(service, name))
             for name in MESSAGES
         }
 
-    def service(self, handler_call_details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler | None:
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> "grpc.RpcMethodHandler[bytes, bytes] | None":
         return self._methods.get(handler_call_details.method)
 
     def _answering(self, service: Service, name: str):  # type: ignore[no-untyped-def]  # grpc's own behaviour type

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import needs_mlmd, mlmd_engine
+from conftest import mlmd_engine, needs_mlmd
 
 from headwater.embedded import open_transport
 from headwater.errors import DatabaseRefused, InvalidRequest
@@ -45,7 +45,9 @@ def structure(path: Path) -> dict[object, object]:
             (name, type_, None if key else required, default, key)
             for _, name, type_, required, default, key in columns
         ]
-        for _, index, is_unique, origin, is_partial in connection.execute(f"PRAGMA index_list({table})").fetchall():
+        for _, index, is_unique, origin, is_partial in connection.execute(
+            f"PRAGMA index_list({table})"
+        ).fetchall():
             on = tuple(row[2] for row in connection.execute(f"PRAGMA index_info({index})"))
             found[table, index if origin == "c" else on] = (on, is_unique, origin, is_partial)
     connection.close()

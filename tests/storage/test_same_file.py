@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 from conftest import Call, mlmd_engine, needs_mlmd
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
@@ -35,11 +34,15 @@ def write_a_run(call: Call, name: str) -> None:
         pair = step.artifact_event_pairs.add()
         artifact = pair.artifact
         artifact.type_id = made.artifact_type_ids[0]
-        artifact.name, artifact.uri, artifact.external_id = f"{role} {name}", f"s3://b/{role}", f"{role}:{name}"
+        artifact.name, artifact.uri, artifact.external_id = (
+            f"{role} {name}",
+            f"s3://b/{role}",
+            f"{role}:{name}",
+        )
         artifact.state = pb.Artifact.LIVE
         artifact.properties["i"].int_value = 2**53 + 1
         artifact.properties["d"].double_value = -1.5
-        artifact.properties["s"].string_value = "it's \"quoted\" \\ 你好 %_"
+        artifact.properties["s"].string_value = 'it\'s "quoted" \\ 你好 %_'
         artifact.properties["t"].struct_value.update({"a": [1, {"b": None}], "c": "x"})
         artifact.properties["p"].proto_value.Pack(struct_pb2.Value(string_value="packed"))
         artifact.properties["b"].bool_value = True

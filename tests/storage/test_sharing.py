@@ -47,7 +47,11 @@ def test_writes_of_many_threads_share_commits_and_fail_alone(store: EmbeddedTran
     def write(number: int) -> bool:
         name = "taken" if number % 3 == 0 else f"n{number}"
         try:
-            put(store, pb.Artifact(type_id=DATA, name=f"first of {number}"), pb.Artifact(type_id=DATA, name=name))
+            put(
+                store,
+                pb.Artifact(type_id=DATA, name=f"first of {number}"),
+                pb.Artifact(type_id=DATA, name=name),
+            )
         except AlreadyExists:
             return False
         return True
@@ -146,7 +150,9 @@ def test_readers_never_see_half_of_a_change(store: EmbeddedTransport, url: str) 
     assert not torn
 
 
-def test_programs_that_write_to_one_file_at_once_all_succeed(store: EmbeddedTransport, url: str, python: str) -> None:
+def test_programs_that_write_to_one_file_at_once_all_succeed(
+    store: EmbeddedTransport, url: str, python: str
+) -> None:
     program = f"""
 from headwater.embedded import open_transport
 from headwater.v1 import metadata_store_pb2 as pb, metadata_store_service_pb2 as rpc

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import grpc
-import pytest
 from conftest import Call, calls_over
 
 from headwater.embedded import open_transport
@@ -64,7 +63,9 @@ def write_until_the_server_is_gone(
 
 def check_whole(call: Call, acknowledged: dict[str, int]) -> int:
     """Every step that is there is whole, and every acknowledged one is there; how many there are."""
-    executions = {found.name: found.id for found in call("GetExecutions", rpc.GetExecutionsRequest()).executions}
+    executions = {
+        found.name: found.id for found in call("GetExecutions", rpc.GetExecutionsRequest()).executions
+    }
     lost = {name for name, execution_id in acknowledged.items() if executions.get(name) != execution_id}
     assert not lost
 
@@ -87,7 +88,9 @@ def check_whole(call: Call, acknowledged: dict[str, int]) -> int:
     return len(executions)
 
 
-def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_half_written(tmp_path: Path, python: str) -> None:
+def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_half_written(
+    tmp_path: Path, python: str
+) -> None:
     url = f"sqlite:///{tmp_path / 'store.db'}"
     acknowledged: dict[str, int] = {}
     for round_ in range(ROUNDS):
@@ -138,5 +141,3 @@ for number in range(10_000):
     store = open_transport(url)
     assert check_whole(store.call, acknowledged) >= ACKNOWLEDGED_BEFORE_THE_KILL
     store.close()
-
-

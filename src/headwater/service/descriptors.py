@@ -41,7 +41,7 @@ def descriptors_as_served() -> descriptor_pool.DescriptorPool:
         file.CopyToProto(proto)
         if file.package == _OURS:
             _translate(proto)
-        pool.Add(proto)  # type: ignore[no-untyped-call]  # untyped in the stubs
+        pool.Add(proto)
 
     add(descriptor_pb2.DESCRIPTOR)
     for file in (pb.DESCRIPTOR, rpc.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
@@ -75,7 +75,7 @@ def _translate_message(message: descriptor_pb2.DescriptorProto) -> None:
 
 def _translated(type_name: str) -> str:
     prefix = f".{_OURS}."
-    return f".{_THEIRS}.{type_name[len(prefix):]}" if type_name.startswith(prefix) else type_name
+    return f".{_THEIRS}.{type_name[len(prefix) :]}" if type_name.startswith(prefix) else type_name
 
 
 def _add_option(file: descriptor_pb2.FileDescriptorProto) -> None:

@@ -4,7 +4,6 @@ import logging
 
 from google.protobuf.message import DecodeError, Message
 
-
 from headwater.errors import HeadwaterError, Internal, InvalidRequest, Unimplemented
 from headwater.service.rpcs import MESSAGES, READS, WRITES
 from headwater.storage.database import PATIENT, Caller, Database
@@ -37,7 +36,9 @@ class Service:
             raise InvalidRequest("a string of the request is not valid UTF-8") from error
         except Exception as error:
             log.exception("fault", extra={"rpc": rpc})
-            raise Internal(f"{rpc} failed because of a fault in headwater; its log has the details") from error
+            raise Internal(
+                f"{rpc} failed because of a fault in headwater; its log has the details"
+            ) from error
         raise Unimplemented(f"there is no RPC named {rpc!r}")
 
     def answer_bytes(self, rpc: str, request: bytes, caller: Caller = PATIENT) -> bytes:

@@ -51,14 +51,22 @@ def get_lineage_subgraph(
         graph.contexts.extend([pb.Context(id=context_id) for context_id in sorted(context_ids)])
     if "attributions" in wanted:
         graph.attributions.extend(
-            [pb.Attribution(artifact_id=node_id, context_id=context_id) for node_id, context_id in attributions]
+            [
+                pb.Attribution(artifact_id=node_id, context_id=context_id)
+                for node_id, context_id in attributions
+            ]
         )
     if "associations" in wanted:
         graph.associations.extend(
-            [pb.Association(execution_id=node_id, context_id=context_id) for node_id, context_id in associations]
+            [
+                pb.Association(execution_id=node_id, context_id=context_id)
+                for node_id, context_id in associations
+            ]
         )
     if "events" in wanted:
-        graph.events.extend(edges.event_messages(tx, [found.events[event_id] for event_id in sorted(found.events)]))
+        graph.events.extend(
+            edges.event_messages(tx, [found.events[event_id] for event_id in sorted(found.events)])
+        )
     if "artifact_types" in wanted:
         graph.artifact_types.extend(all_types(tx, ARTIFACT))  # type: ignore[arg-type]  # artifact types
     if "execution_types" in wanted:
@@ -88,7 +96,11 @@ def _endings(options: _Options) -> dict[NodeKind, Ending]:
     endings = {}
     for kind, given in ((ARTIFACT, options.ending_artifacts), (EXECUTION, options.ending_executions)):
         if given.HasField("filter_query"):
-            where = compile_filter(checked_text(given.filter_query, "the ending filter"), kind) if given.filter_query else None
+            where = (
+                compile_filter(checked_text(given.filter_query, "the ending filter"), kind)
+                if given.filter_query
+                else None
+            )
             endings[kind] = Ending(where, given.include_ending_nodes)
     return endings
 

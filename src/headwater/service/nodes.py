@@ -91,7 +91,8 @@ def _by_name(tx: Transaction, kind: NodeKind, type_name: str, type_version: str,
 
 
 def get_artifacts_by_uri(tx: Transaction, request: rpc.GetArtifactsByURIRequest) -> bytes:
-    if any(field.field_number == 1 for field in UnknownFieldSet(request)):
+    unknown = UnknownFieldSet(request)
+    if any(unknown[index].field_number == 1 for index in range(len(unknown))):
         raise InvalidRequest("the field uri (1) of GetArtifactsByURI was removed; send uris (2)")
     return _in_order(tx, ARTIFACT, ids_by_uri(tx, request.uris))
 

@@ -97,8 +97,13 @@ def _understood(kind: NodeKind, options: pb.ListOperationOptions, scope: Scope) 
     if field not in _COLUMNS:
         raise InvalidRequest("order_by_field must be ID, CREATE_TIME or LAST_UPDATE_TIME")
     order = Order(_COLUMNS[field], options.order_by_field.is_asc)
-    where = compile_filter(checked_text(options.filter_query, "filter_query"), kind) if options.filter_query else None
-    after, ties = None, ()
+    where = (
+        compile_filter(checked_text(options.filter_query, "filter_query"), kind)
+        if options.filter_query
+        else None
+    )
+    after: Position | None = None
+    ties: tuple[int, ...] = ()
     if options.next_page_token:
         after, ties = _position(kind, options, scope)
     return _Listing(min(options.max_result_size, LARGEST_PAGE), order, where, after, ties)

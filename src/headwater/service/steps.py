@@ -6,7 +6,7 @@ from headwater.errors import InvalidRequest, NotFound, OutOfRange
 from headwater.service.nodes import require_stored
 from headwater.storage import edges
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, Node, NodeKind
-from headwater.storage.nodes import find_external_ids, find_names
+from headwater.storage.nodes import copied, find_external_ids, find_names
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import known_types
 from headwater.storage.writing import check_properties, put_nodes
@@ -52,8 +52,7 @@ def put_execution(tx: Transaction, request: rpc.PutExecutionRequest) -> rpc.PutE
 
 
 def _event_of_pair(given: pb.Event, artifact_id: int | None, execution_id: int) -> pb.Event:
-    event = pb.Event()
-    event.CopyFrom(given)
+    event = copied(given)
     if event.HasField("execution_id") and event.execution_id != execution_id:
         raise InvalidRequest(
             f"an event names execution {event.execution_id}, but its request writes {execution_id}; "
@@ -91,8 +90,7 @@ def _with_stored_ids(tx: Transaction, artifacts: Sequence[pb.Artifact]) -> list[
     found = []
     for artifact in artifacts:
         if _is_found_by_external_id(artifact) and artifact.external_id in stored:
-            update = pb.Artifact()
-            update.CopyFrom(artifact)
+            update = copied(artifact)
             update.id = stored[artifact.external_id]
             found.append(update)
         else:
@@ -159,8 +157,7 @@ def put_lineage_subgraph(
     _link_all(tx, context_ids, executions=execution_ids, artifacts=artifact_ids)
     events = []
     for edge in request.event_edges:
-        event = pb.Event()
-        event.CopyFrom(edge.event)
+        event = copied(edge.event)
         if edge.HasField("execution_index"):
             event.execution_id = execution_ids[edge.execution_index]
         if edge.HasField("artifact_index"):
@@ -172,7 +169,9 @@ def put_lineage_subgraph(
     )
 
 
-def _check_edge(edge: rpc.PutLineageSubgraphRequest.EventEdge, request: rpc.PutLineageSubgraphRequest) -> None:
+def _check_edge(
+    edge: rpc.PutLineageSubgraphRequest.EventEdge, request: rpc.PutLineageSubgraphRequest
+) -> None:
     if not edge.HasField("event"):
         raise InvalidRequest("an event edge needs an event")
     _check_end(
@@ -192,9 +191,7 @@ def _check_edge(edge: rpc.PutLineageSubgraphRequest.EventEdge, request: rpc.PutL
 def _check_end(kind: NodeKind, nodes: Sequence[Node], index: int | None, node_id: int | None) -> None:
     if index is None:
         if node_id is None:
-            raise InvalidRequest(
-                f"an event edge needs {kind.name}_index, or an event with {kind.name}_id"
-            )
+            raise InvalidRequest(f"an event edge needs {kind.name}_index, or an event with {kind.name}_id")
         return
     if not 0 <= index < len(nodes):
         raise OutOfRange(f"{kind.name}_index {index} is outside the {len(nodes)} {kind.name}s of the request")

@@ -20,9 +20,7 @@ def put_artifact_type(tx: Transaction, request: rpc.PutArtifactTypeRequest) -> r
     return rpc.PutArtifactTypeResponse(type_id=_put(tx, ARTIFACT, [request.artifact_type], request)[0])
 
 
-def put_execution_type(
-    tx: Transaction, request: rpc.PutExecutionTypeRequest
-) -> rpc.PutExecutionTypeResponse:
+def put_execution_type(tx: Transaction, request: rpc.PutExecutionTypeRequest) -> rpc.PutExecutionTypeResponse:
     return rpc.PutExecutionTypeResponse(type_id=_put(tx, EXECUTION, [request.execution_type], request)[0])
 
 
@@ -38,9 +36,7 @@ def put_types(tx: Transaction, request: rpc.PutTypesRequest) -> rpc.PutTypesResp
     )
 
 
-def _put(
-    tx: Transaction, kind: NodeKind, types: Sequence[TypeMessage], request: _PutRequest
-) -> list[int]:
+def _put(tx: Transaction, kind: NodeKind, types: Sequence[TypeMessage], request: _PutRequest) -> list[int]:
     if not request.all_fields_match:
         raise Unimplemented(
             "all_fields_match=false is not supported; use can_add_fields and can_omit_fields instead"

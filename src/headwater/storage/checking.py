@@ -115,7 +115,10 @@ def check(database: Database) -> list[Finding]:
     A damaged file and missing tables are reported alone. Each other fault is looked for in a transaction
     of its own.
     """
-    findings = database.read(_file_faults) + database.read(_layout_faults)
+    try:
+        findings = database.read(_file_faults) or database.read(_layout_faults)
+    except HeadwaterError as error:
+        return [Finding(f"the database file is damaged: {error.__cause__ or error}", "", 1, [])]
     if findings:
         return findings
     for table, look in _looks():
@@ -136,7 +139,8 @@ def _looks() -> Iterator[tuple[str, Callable[[Transaction], list[Finding]]]]:
 
 
 def _file_faults(tx: Transaction) -> list[Finding]:
-    faults = [text for (text,) in tx.begun().execute("PRAGMA integrity_check") if text != "ok"]
+    texts = [text for (text,) in tx.begun().execute("PRAGMA integrity_check") if text != "ok"]
+    faults = [line for text in texts for line in text.splitlines() if not line.startswith("***")]
     return [Finding(f"the database file is damaged: {fault}", "", 1, []) for fault in faults]
 
 
@@ -200,7 +204,9 @@ def _without_type(kind: NodeKind) -> Fault:
     node = kind.table
     is_its_type = sa.and_(_type.c.id == node.c.type_id, _type.c.type_kind == kind.number)
     select = (
-        sa.select(node.c.id, node.c.type_id).select_from(node.outerjoin(_type, is_its_type)).where(_type.c.id.is_(None))
+        sa.select(node.c.id, node.c.type_id)
+        .select_from(node.outerjoin(_type, is_its_type))
+        .where(_type.c.id.is_(None))
     )
     return f"{kind.name}s whose type is not stored", node, ["id", "type_id"], select
 
@@ -208,7 +214,9 @@ def _without_type(kind: NodeKind) -> Fault:
 def _without_value(kind: NodeKind) -> Fault:
     row = kind.properties.c
     values = (row.int_value, row.double_value, row.string_value, row.proto_value, row.bool_value)
-    select = sa.select(row.node_id, row.name, row.is_custom_property).where(*(value.is_(None) for value in values))
+    select = sa.select(row.node_id, row.name, row.is_custom_property).where(
+        *(value.is_(None) for value in values)
+    )
     return "properties without a value", kind.properties, ["node_id", "name", "is_custom_property"], select
 
 
@@ -247,7 +255,10 @@ def _rows_with(
 def _finding(problem: str, table: sa.Table, columns: Sequence[str], rows: Sequence[Any]) -> Finding:
     names = [str(table.c[column].name) for column in columns]
     return Finding(
-        problem, table.name, len(rows), [dict(zip(names, row, strict=True)) for row in sorted(rows)[:EXAMPLES]]
+        problem,
+        table.name,
+        len(rows),
+        [dict(zip(names, row, strict=True)) for row in sorted(rows)[:EXAMPLES]],
     )
 
 

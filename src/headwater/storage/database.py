@@ -6,7 +6,6 @@ fails is taken back alone.
 """
 
 import logging
-
 import os
 import random
 import threading
@@ -15,7 +14,6 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
-
 
 from headwater.errors import Aborted, Cancelled, DeadlineExceeded, HeadwaterError, Unavailable
 from headwater.storage.cache import Key, NodeCache
@@ -286,9 +284,7 @@ class Database:
         if not job.caller.still_waits():
             job.error = job.caller.why_not()
             return
-        tx = Transaction(
-            self.dialect, lambda: connection, now_ms=self._clock(), known_types=self._types
-        )
+        tx = Transaction(self.dialect, lambda: connection, now_ms=self._clock(), known_types=self._types)
         connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(tx)

@@ -113,7 +113,7 @@ class _SqliteCompiler(sqlite_dialect.base.SQLiteCompiler):
         return text
 
 
-class _SqliteCore(sqlite_dialect.dialect):  # type: ignore[misc]  # the dialect class is untyped
+class _SqliteCore(sqlite_dialect.pysqlite.SQLiteDialect_pysqlite):
     statement_compiler = _SqliteCompiler
     supports_statement_cache = True
 
@@ -263,7 +263,7 @@ class SqliteDialect:
         return select.with_hint(table, "NOT INDEXED" if index is None else f"INDEXED BY {index.name}", "*")
 
     def list_value(self, values: Iterable[int | str]) -> str:
-        return json.dumps(list(values), ensure_ascii=False, separators=(",", ":"), default=_refuse_bytes)
+        return _as_json(list(values))
 
     def encode_proto(self, value: bytes) -> str:
         return base64.b64encode(value).decode("ascii")
@@ -300,6 +300,9 @@ class SqliteDialect:
 def _refuse_bytes(value: object) -> object:
     # Protobuf hands out a proto2 string that is not UTF-8 as bytes.
     raise InvalidRequest(f"a string of the request is not valid UTF-8: {value!r:.80}")
+
+
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_refuse_bytes).encode
 
 
 def _is_busy(error: Exception) -> bool:

@@ -60,7 +60,9 @@ def put_events(tx: Transaction, events: Sequence[pb.Event]) -> None:
     try:
         for event_id, event in zip(tx.new_ids(_event, len(events)), events, strict=True):
             _check_event(event, artifacts, executions)
-            time_ms = event.milliseconds_since_epoch if event.HasField("milliseconds_since_epoch") else tx.now_ms
+            time_ms = (
+                event.milliseconds_since_epoch if event.HasField("milliseconds_since_epoch") else tx.now_ms
+            )
             rows.append((event_id, event.artifact_id, event.execution_id, event.type, time_ms))
             steps += _step_rows(event_id, event.path)
     except HeadwaterError:
@@ -107,16 +109,14 @@ def _refuse_repeated(tx: Transaction, rows: Sequence[tuple[int, ...]]) -> None:
         if (artifact_id, execution_id, type_) in seen:
             raise AlreadyExists(
                 f"artifact {artifact_id} and execution {execution_id} have an event of type "
-                f"{pb.Event.Type.Name(type_)} already"  # type: ignore[arg-type]  # a number of that enum
+                f"{pb.Event.Type.Name(type_)} already"
             )
         seen.add((artifact_id, execution_id, type_))
 
 
 @cache
 def _events_of(column: str) -> Prepared:
-    return Prepared(
-        sa.select(*_event.c).where(InList(_event.c[column], "ids")).order_by(_event.c.id), "ids"
-    )
+    return Prepared(sa.select(*_event.c).where(InList(_event.c[column], "ids")).order_by(_event.c.id), "ids")
 
 
 _STEPS = Prepared(

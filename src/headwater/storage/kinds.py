@@ -63,7 +63,13 @@ EXECUTION = NodeKind(
     own_columns=("last_known_state",),
     links=schema.association_table,
     link_column="execution_id",
-    base_types={1: "mlmd.Train", 2: "mlmd.Transform", 3: "mlmd.Process", 4: "mlmd.Evaluate", 5: "mlmd.Deploy"},
+    base_types={
+        1: "mlmd.Train",
+        2: "mlmd.Transform",
+        3: "mlmd.Process",
+        4: "mlmd.Evaluate",
+        5: "mlmd.Deploy",
+    },
 )
 
 CONTEXT = NodeKind(

@@ -89,7 +89,7 @@ def list_page(
     *,
     limit: int,
     scope: Scope = EVERYTHING,
-    order: Order = Order(),  # noqa: B008  # frozen
+    order: Order = Order(),  # frozen
     after: Position | None = None,
     where: Filter | None = None,
 ) -> list[Position]:

@@ -6,10 +6,11 @@ that carries nodes: a warm answer is a join of what the cache holds. ``put_nodes
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from google.protobuf.internal.encoder import _VarintBytes  # type: ignore[attr-defined]  # untyped, and stable
+from google.protobuf.message import Message
 
 from headwater.storage import schema, types
 from headwater.storage.dialects import InList
@@ -116,10 +117,21 @@ def _is_declared_string(tx: Transaction, type_id: int, name: str) -> bool:
     return known is not None and known.properties.get(name) == pb.STRING
 
 
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
+
+def copied(message: AnyMessage) -> AnyMessage:
+    """A copy that can be changed."""
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy
+
+
 def framed(message: Node) -> bytes:
     """``message`` as field 1 of another message."""
     content = message.SerializeToString()
-    return _FIELD_1 + _VarintBytes(len(content)) + content
+    length: bytes = _VarintBytes(len(content))
+    return _FIELD_1 + length + content
 
 
 def load_nodes(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int, bytes]:
@@ -192,7 +204,9 @@ def find_external_ids(tx: Transaction, kind: NodeKind, external_ids: Iterable[st
 def _id_by_name(kind: NodeKind) -> Prepared:
     node = kind.table
     return Prepared(
-        sa.select(node.c.id).where(node.c.type_id == sa.bindparam("type"), node.c.name == sa.bindparam("given")),
+        sa.select(node.c.id).where(
+            node.c.type_id == sa.bindparam("type"), node.c.name == sa.bindparam("given")
+        ),
         "type",
         "given",
     )
@@ -221,7 +235,9 @@ def _names(kind: NodeKind) -> Prepared:
     )
 
 
-def find_names(tx: Transaction, kind: NodeKind, keys: Iterable[tuple[int, str]]) -> dict[tuple[int, str], int]:
+def find_names(
+    tx: Transaction, kind: NodeKind, keys: Iterable[tuple[int, str]]
+) -> dict[tuple[int, str], int]:
     """Node id by (type id, name); those that nobody has are absent."""
     wanted = set(keys)
     if not wanted:

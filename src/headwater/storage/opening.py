@@ -1,9 +1,7 @@
 """Opening a database: made when it is new, recognised when it is MLMD's, refused when it cannot be served."""
 
 import logging
-
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,7 +22,9 @@ _in_memory: list[Database] = []
 _in_memory_lock = threading.Lock()
 
 
-def open_database(database_url: str, *, create: bool = True, private: bool = False, **options: Any) -> Database:
+def open_database(
+    database_url: str, *, create: bool = True, private: bool = False, **options: Any
+) -> Database:
     """Open the database behind a URL, making it if it is empty and ``create`` is true.
 
     An in-memory URL names one store for the life of the process, whoever opens it, unless ``private``.
@@ -103,8 +103,8 @@ def _check(tx: Transaction, missing_tables: list[str]) -> None:
         )
     if versions[0] > schema.SCHEMA_VERSION:
         raise DatabaseRefused(
-            f"the database has schema version {versions[0]}, newer than the {schema.SCHEMA_VERSION} that this "
-            "release of headwater knows; install a newer release"
+            f"the database has schema version {versions[0]}, newer than the {schema.SCHEMA_VERSION} that "
+            "this release of headwater knows; install a newer release"
         )
     if missing_tables:
         raise DatabaseRefused(
@@ -116,7 +116,8 @@ def _check(tx: Transaction, missing_tables: list[str]) -> None:
         lacking = [column.name for column in table.columns if column.name not in columns]
         if lacking:
             raise DatabaseRefused(
-                f"the table {table.name} lacks the columns {', '.join(lacking)}; restore the database from a backup"
+                f"the table {table.name} lacks the columns {', '.join(lacking)}; "
+                "restore the database from a backup"
             )
     _restore_indexes(tx)
 
@@ -147,5 +148,3 @@ def add_own_indexes(database: Database) -> list[str]:
         return missing
 
     return database.write(add)
-
-

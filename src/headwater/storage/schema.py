@@ -7,6 +7,8 @@ are the indexes in ``OWN_INDEXES``. In every property table the column that name
 Names are never quoted, because MLMD does not quote them: PostgreSQL folds them to lower case.
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.types import UserDefinedType
 
@@ -25,7 +27,7 @@ class _Declared(UserDefinedType[object]):
         return self.spelling
 
 
-def _on_sqlite(common: sa.types.TypeEngine[object], spelling: str) -> sa.types.TypeEngine[object]:
+def _on_sqlite(common: sa.types.TypeEngine[Any], spelling: str) -> sa.types.TypeEngine[Any]:
     return common.with_variant(_Declared(spelling), "sqlite")
 
 
@@ -43,16 +45,21 @@ metadata = sa.MetaData()
 
 
 def _table(name: str, *items: sa.schema.SchemaItem) -> sa.Table:
-    return sa.Table(name, metadata, *items, quote=False, sqlite_autoincrement="id" in {
-        item.name for item in items if isinstance(item, sa.Column) and item.primary_key
-    })
+    return sa.Table(
+        name,
+        metadata,
+        *items,
+        quote=False,
+        sqlite_autoincrement="id"
+        in {item.name for item in items if isinstance(item, sa.Column) and item.primary_key},
+    )
 
 
 def _id() -> sa.Column[int]:
     return sa.Column("id", sa.Integer(), primary_key=True, autoincrement=True)
 
 
-def _required(name: str, type_: sa.types.TypeEngine[object] = _INT, **more: object) -> sa.Column[object]:
+def _required(name: str, type_: sa.types.TypeEngine[Any] = _INT, **more: object) -> sa.Column[Any]:
     return sa.Column(name, type_, nullable=False, **more)  # type: ignore[arg-type]  # keyword bundle
 
 
@@ -84,7 +91,7 @@ parent_type_table = _table(
 _TIMES = ("create_time_since_epoch", "last_update_time_since_epoch")
 
 
-def _node_table(name: str, *own: sa.Column[object], name_is_required: bool = False) -> sa.Table:
+def _node_table(name: str, *own: sa.Column[Any], name_is_required: bool = False) -> sa.Table:
     return _table(
         name,
         _id(),

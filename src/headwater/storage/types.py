@@ -127,7 +127,9 @@ def _messages(tx: "Transaction", kind: NodeKind, rows: Sequence[Any]) -> list[Ty
     base_types: dict[int, int] = {}
     if kind.base_types:
         numbers = {name: number for number, name in kind.base_types.items()}
-        base_types = {type_id: numbers[name] for type_id, name in tx.rows(_BASE_TYPES, ids) if name in numbers}
+        base_types = {
+            type_id: numbers[name] for type_id, name in tx.rows(_BASE_TYPES, ids) if name in numbers
+        }
     messages = []
     for type_id, name, version, description, external_id, input_type, output_type in rows:
         message = kind.type_message(
@@ -136,7 +138,7 @@ def _messages(tx: "Transaction", kind: NodeKind, rows: Sequence[Any]) -> list[Ty
             version=version,
             description=description,
             external_id=external_id,
-            properties=properties.get(type_id),
+            properties=properties.get(type_id),  # type: ignore[arg-type]  # numbers of PropertyType
         )
         if isinstance(message, pb.ExecutionType):
             if input_type:
@@ -144,7 +146,7 @@ def _messages(tx: "Transaction", kind: NodeKind, rows: Sequence[Any]) -> list[Ty
             if output_type:
                 json_format.Parse(output_type, message.output_type, ignore_unknown_fields=True)
         if type_id in base_types:
-            message.base_type = base_types[type_id]  # type: ignore[assignment, union-attr]  # contexts have none
+            message.base_type = base_types[type_id]  # type: ignore[assignment]  # contexts have none
         messages.append(message)
     return messages
 
@@ -234,7 +236,9 @@ def _create(tx: "Transaction", kind: NodeKind, given: TypeMessage) -> TypeMessag
         given.name,
         checked_text(given.version, "the version of a type") or None,
         kind.number,
-        checked_text(given.description, "the description of a type") if given.HasField("description") else None,
+        checked_text(given.description, "the description of a type")
+        if given.HasField("description")
+        else None,
         _struct_type_json(given, "input_type") if is_execution else None,
         _struct_type_json(given, "output_type") if is_execution else None,
         external_id,
@@ -250,7 +254,13 @@ def _create(tx: "Transaction", kind: NodeKind, given: TypeMessage) -> TypeMessag
 
 
 def _extend(
-    tx: "Transaction", kind: NodeKind, stored: TypeMessage, given: TypeMessage, *, can_add: bool, can_omit: bool
+    tx: "Transaction",
+    kind: NodeKind,
+    stored: TypeMessage,
+    given: TypeMessage,
+    *,
+    can_add: bool,
+    can_omit: bool,
 ) -> None:
     """Check ``given`` against ``stored`` and add to it, in the database and in the message."""
     for name in given.properties:
@@ -322,17 +332,17 @@ def _set_base_type(tx: "Transaction", kind: NodeKind, stored: TypeMessage, base_
         raise InvalidRequest(f"{kind.name} type {stored.name!r} cannot be its own base type")
     base_id = find_type_id(tx, kind, kind.base_types[base_type], "")
     tx.run(_INSERT_BASE_TYPE, stored.id, base_id)
-    stored.base_type = base_type  # type: ignore[assignment, union-attr]  # contexts were refused above
+    stored.base_type = base_type  # type: ignore[assignment]  # contexts were refused above
 
 
 def _struct_type_json(given: TypeMessage, name: str) -> str | None:
-    if not given.HasField(name):  # type: ignore[arg-type]  # only asked of execution types
+    if not given.HasField(name):
         return None
     return json_format.MessageToJson(getattr(given, name), indent=None)
 
 
 def _type_name(value: int) -> str:
-    return pb.PropertyType.Name(value)  # type: ignore[arg-type]  # a number of that enum
+    return pb.PropertyType.Name(value)
 
 
 def add_missing_simple_types(tx: "Transaction") -> None:

@@ -86,7 +86,9 @@ def encode(dialect: Dialect, name: str, value: pb.Value, *, is_custom: bool) -> 
         return None, None, STRUCT_PREFIX + base64.b64encode(content).decode("ascii"), None, None
     if case == "proto_value":
         if not value.proto_value.type_url:
-            raise InvalidRequest(f"property {name!r} is an Any without type_url; set it, so that readers can tell")
+            raise InvalidRequest(
+                f"property {name!r} is an Any without type_url; set it, so that readers can tell"
+            )
         content = value.proto_value.SerializeToString(deterministic=True)
         return None, None, None, dialect.encode_proto(content), None
     raise InvalidRequest(f"property {name!r} has no value; set one of {', '.join(CASES)}, or leave it out")

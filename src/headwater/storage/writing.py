@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from headwater.errors import AlreadyExists, FailedPrecondition, HeadwaterError, InvalidRequest, NotFound
 from headwater.storage.kinds import ARTIFACT, CONTEXT, Node, NodeKind
-from headwater.storage.nodes import find_external_ids, find_names, read_messages
+from headwater.storage.nodes import copied, find_external_ids, find_names, read_messages
 from headwater.storage.statements import Prepared, insert, insert_or_ignore
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import StoredType, known_types
@@ -114,7 +114,9 @@ def _create(tx: Transaction, kind: NodeKind, nodes: Sequence[Node]) -> list[int]
             )
             for is_custom, values in ((False, node.properties), (True, node.custom_properties)):
                 for name, value in values.items():
-                    columns = encode(tx.dialect, checked_text(name, "the name of a property"), value, is_custom=is_custom)
+                    columns = encode(
+                        tx.dialect, checked_text(name, "the name of a property"), value, is_custom=is_custom
+                    )
                     properties.append((node_id, name, is_custom, *columns))
     except HeadwaterError:
         # The first fault of a request decides its code, and an earlier node may have one too.
@@ -128,7 +130,9 @@ def _create(tx: Transaction, kind: NodeKind, nodes: Sequence[Node]) -> list[int]
 
 def _type_of(kind: NodeKind, node: Node, known: Mapping[int, StoredType]) -> StoredType:
     if not node.HasField("type_id"):
-        raise InvalidRequest(f"a new {kind.name} needs a type_id; put its type first and take the id from the answer")
+        raise InvalidRequest(
+            f"a new {kind.name} needs a type_id; put its type first and take the id from the answer"
+        )
     type_ = known.get(node.type_id)
     if type_ is None or type_.kind is not kind:
         raise NotFound(f"there is no {kind.name} type with id {node.type_id}")
@@ -146,7 +150,7 @@ def check_properties(kind: NodeKind, type_: StoredType, properties: Mapping[str,
             )
         case = value.WhichOneof("value")
         if case is None or CASES[case] != declared:
-            wanted = pb.PropertyType.Name(declared)  # type: ignore[arg-type]  # a number of that enum
+            wanted = pb.PropertyType.Name(declared)
             raise InvalidRequest(
                 f"property {name!r} of {kind.name} type {type_.name!r} is {wanted}, and its value is "
                 f"{'empty' if case is None else 'a ' + case}"
@@ -178,7 +182,9 @@ def _refuse_taken(tx: Transaction, kind: NodeKind, rows: Sequence[tuple[Any, ...
     """Raise AlreadyExists for the first of the new rows whose name or external id is taken."""
     new = [(row[0], (row[1], row[-4]), row[-3]) for row in rows]
     names = find_names(tx, kind, [(type_id, name) for _, (type_id, name), _ in new if name is not None])
-    external_ids = find_external_ids(tx, kind, [external_id for *_, external_id in new if external_id is not None])
+    external_ids = find_external_ids(
+        tx, kind, [external_id for *_, external_id in new if external_id is not None]
+    )
     own = set(range(new[0][0], new[-1][0] + 1)) if new else set()
     # Rows that went in before the conflict was noticed are no reason to refuse their own request.
     names = {key: holder for key, holder in names.items() if holder not in own}
@@ -186,7 +192,8 @@ def _refuse_taken(tx: Transaction, kind: NodeKind, rows: Sequence[tuple[Any, ...
     for node_id, key, external_id in new:
         if key[1] is not None and names.setdefault(key, node_id) != node_id:
             raise AlreadyExists(
-                f"{kind.name} {names[key]} of type {key[0]} has the name {key[1]!r}; names are unique within a type"
+                f"{kind.name} {names[key]} of type {key[0]} has the name {key[1]!r}; "
+                "names are unique within a type"
             )
         if external_id is not None and external_ids.setdefault(external_id, node_id) != node_id:
             raise AlreadyExists(
@@ -201,7 +208,12 @@ def _refuse_taken(tx: Transaction, kind: NodeKind, rows: Sequence[tuple[Any, ...
 @cache
 def _update_rows(kind: NodeKind) -> Prepared:
     # Artifacts and executions keep the name they were created with; contexts can be renamed.
-    columns = ("external_id", "last_update_time_since_epoch", *kind.own_columns, *(("name",) if kind is CONTEXT else ()))
+    columns = (
+        "external_id",
+        "last_update_time_since_epoch",
+        *kind.own_columns,
+        *(("name",) if kind is CONTEXT else ()),
+    )
     node = kind.table
     return Prepared(
         sa.update(node)
@@ -250,11 +262,12 @@ def _update(
         if check_update_time and given.last_update_time_since_epoch != old.last_update_time_since_epoch:
             raise FailedPrecondition(
                 f"{kind.name} {given.id} was updated at {old.last_update_time_since_epoch}, not at "
-                f"{given.last_update_time_since_epoch} as this request has it; read it again and repeat the change"
+                f"{given.last_update_time_since_epoch} as this request has it; "
+                "read it again and repeat the change"
             )
         new = _changed(kind, old, given, known, mask)
         properties_differ = _property_changes(tx, old, new, deleted, inserted)
-        if not (properties_differ or force_update_time or _differs(kind, given, old)):
+        if not (properties_differ or force_update_time or _differs(given, old)):
             continue
         new.last_update_time_since_epoch = tx.now_ms
         if check_update_time:
@@ -279,16 +292,20 @@ def _changed(
     """``old`` with the changes of ``given``, checked."""
     if given.HasField("type_id") and given.type_id != old.type_id:
         raise InvalidRequest(
-            f"{kind.name} {given.id} is of type {old.type_id}, not {given.type_id}; the type of a node never changes"
+            f"{kind.name} {given.id} is of type {old.type_id}, not {given.type_id}; "
+            "the type of a node never changes"
         )
     type_ = known.get(old.type_id)
     if type_ is None or type_.kind is not kind:
         raise NotFound(f"the type of {kind.name} {given.id}, {old.type_id}, is no longer stored")
-    new = kind.message()
-    new.CopyFrom(old)
+    new = copied(old)
     if mask:
         _apply_mask(kind, new, given, mask)
-        check_properties(kind, type_, {name: new.properties[name] for name in _named_by(mask, new.properties, given.properties)})
+        check_properties(
+            kind,
+            type_,
+            {name: new.properties[name] for name in _named_by(mask, new.properties, given.properties)},
+        )
     else:
         check_properties(kind, type_, given.properties)
         for field in (*kind.own_columns, "external_id", *_MAPS):
@@ -303,11 +320,11 @@ def _changed(
 
 
 def _copy_field(new: Node, given: Node, field: str) -> None:
-    new.ClearField(field)  # type: ignore[arg-type]  # a field of this kind
+    new.ClearField(field)
     if field in _MAPS:
         for name, value in getattr(given, field).items():
             getattr(new, field)[name].CopyFrom(value)
-    elif given.HasField(field):  # type: ignore[arg-type]
+    elif given.HasField(field):
         setattr(new, field, getattr(given, field))
 
 
@@ -349,14 +366,12 @@ def _named_by(mask: Sequence[str], new: Mapping[str, pb.Value], given: Mapping[s
     return [key for key in keys if key is not None and key in given and key in new]
 
 
-def _differs(kind: NodeKind, given: Node, old: Node) -> bool:
+def _differs(given: Node, old: Node) -> bool:
     """Whether the request differs from the stored node beside its properties, type id and times."""
-    left, right = kind.message(), kind.message()
-    left.CopyFrom(given)
-    right.CopyFrom(old)
+    left, right = copied(given), copied(old)
     for field in _NOT_COMPARED:
-        left.ClearField(field)  # type: ignore[arg-type]  # fields that all kinds have
-        right.ClearField(field)  # type: ignore[arg-type]
+        left.ClearField(field)
+        right.ClearField(field)
     return left != right
 
 
@@ -376,7 +391,9 @@ def _property_changes(
         for name, value in after.items():
             if name in before and before[name] == value:
                 continue
-            columns = encode(tx.dialect, checked_text(name, "the name of a property"), value, is_custom=is_custom)
+            columns = encode(
+                tx.dialect, checked_text(name, "the name of a property"), value, is_custom=is_custom
+            )
             any_change = True
             deleted[(old.id, name, is_custom)] = None
             inserted[(old.id, name, is_custom)] = columns
