@@ -1,0 +1,51 @@
+"""Logs on stderr: what the library logs with ``extra=``, rendered by structlog."""
+
+import logging
+import sys
+from typing import Any
+
+FORMATS = ("text", "json")
+LEVELS = ("debug", "info", "warning", "error")
+
+
+def configure(*, log_format: str = "text", log_level: str = "error") -> None:
+    """Write log records of ``log_level`` and above to stderr.
+
+    ``text`` is coloured on a terminal, with the local time, and ``key=value`` elsewhere; ``json`` is one
+    object a line. Times other than on a terminal are UTC.
+    """
+    import structlog
+
+    is_terminal = log_format == "text" and sys.stderr.isatty()
+    renderers: list[Any]
+    if is_terminal:
+        renderers = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+    elif log_format == "json":
+        renderers = [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.JSONRenderer(default=str),
+        ]
+    else:
+        renderers = [
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("message"),
+            structlog.processors.LogfmtRenderer(
+                key_order=("timestamp", "level", "logger", "message"), drop_missing=True, bool_as_flag=False
+            ),
+        ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(
+                fmt="%H:%M:%S" if is_terminal else "iso", utc=not is_terminal, key="timestamp"
+            ),
+        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.root.handlers = [handler]
+    logging.root.setLevel(log_level.upper())

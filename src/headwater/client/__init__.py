@@ -1,0 +1,27 @@
+"""The SDK: a store over gRPC or in process, the same calls and the same errors.
+
+>>> import headwater
+>>> store = headwater.connect("sqlite://")
+>>> store.list_artifact_types()
+[]
+
+The public names are those listed here. ``headwater.v1.metadata_store_pb2`` has the messages.
+"""
+
+from headwater.client.channel import GrpcTransport
+from headwater.client.lineage import Subgraph
+from headwater.client.store import NodeIds, PutExecutionIds, Store, TypeIds
+from headwater.client.transport import Transport
+from headwater.client.values import from_value, to_value
+
+__all__ = [
+    "GrpcTransport",
+    "NodeIds",
+    "PutExecutionIds",
+    "Store",
+    "Subgraph",
+    "Transport",
+    "TypeIds",
+    "from_value",
+    "to_value",
+]

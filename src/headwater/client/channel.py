@@ -1,0 +1,178 @@
+"""The store of a server, over gRPC."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import grpc
+from google.protobuf.message import Message
+
+from headwater import errors
+from headwater.client.transport import MESSAGES, SERVICE_NAME
+from headwater.config import MIB
+
+ERRORS: Mapping[grpc.StatusCode, type[errors.HeadwaterError]] = {
+    grpc.StatusCode.CANCELLED: errors.Cancelled,
+    grpc.StatusCode.UNKNOWN: errors.HeadwaterError,
+    grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
+    grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
+    grpc.StatusCode.NOT_FOUND: errors.NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: errors.AlreadyExists,
+    grpc.StatusCode.PERMISSION_DENIED: errors.PermissionDenied,
+    grpc.StatusCode.UNAUTHENTICATED: errors.Unauthenticated,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: errors.ResourceExhausted,
+    grpc.StatusCode.FAILED_PRECONDITION: errors.FailedPrecondition,
+    grpc.StatusCode.ABORTED: errors.Aborted,
+    grpc.StatusCode.OUT_OF_RANGE: errors.OutOfRange,
+    grpc.StatusCode.UNIMPLEMENTED: errors.Unimplemented,
+    grpc.StatusCode.INTERNAL: errors.Internal,
+    grpc.StatusCode.UNAVAILABLE: errors.Unavailable,
+    grpc.StatusCode.DATA_LOSS: errors.DataLoss,
+}
+"""What each status code other than OK is raised as."""
+
+MOST_RETRIES = 4
+"""gRPC makes five attempts at most, whatever a service config asks."""
+
+
+class GrpcTransport:
+    """Calls a server at ``target``, for example ``localhost:8080``. Safe for threads; not across fork.
+
+    Nothing is sent before the first call, so a wrong address shows there, as ``Unavailable``.
+
+    Args:
+        target: ``host:port``, or any other name that gRPC resolves.
+        timeout_s: limit of a call that names none of its own; ``None`` waits for ever.
+        tls: encrypt, and check the server's certificate. On when any of the three files is given.
+        ca_file: certificate authorities in PEM; those of gRPC when left out.
+        cert_file, key_file: this client's certificate chain and private key in PEM, for a server that asks.
+        max_message_bytes: largest answer that is accepted; a larger one is ``ResourceExhausted``.
+        retries: how often a call is repeated, 0 to 4, with pauses that double from 0.1 s. Repeated are
+            calls that were ``Aborted``, and reads that met ``Unavailable``. A write that met
+            ``Unavailable`` may have been carried out, so it is repeated only where gRPC knows that it
+            never reached the server.
+
+    Raises:
+        InvalidRequest: ``retries`` out of range, or one of ``cert_file`` and ``key_file`` without the other.
+        FailedPrecondition: a file cannot be read.
+    """
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout_s: float | None = None,
+        tls: bool = False,
+        ca_file: str | Path | None = None,
+        cert_file: str | Path | None = None,
+        key_file: str | Path | None = None,
+        max_message_bytes: int = 256 * MIB,
+        retries: int = 3,
+    ) -> None:
+        options = [
+            ("grpc.max_receive_message_length", max_message_bytes),
+            ("grpc.max_send_message_length", -1),
+            *_retry_options(retries),
+        ]
+        if tls or ca_file or cert_file or key_file:
+            credentials = _credentials(ca_file, cert_file, key_file)
+            channel = grpc.secure_channel(target, credentials, options=options)
+        else:
+            channel = grpc.insecure_channel(target, options=options)
+        self._attach(channel, timeout_s)
+
+    @classmethod
+    def over(cls, channel: grpc.Channel, *, timeout_s: float | None = None) -> "GrpcTransport":
+        """A transport over a channel made elsewhere, with its options. ``close`` closes the channel."""
+        transport = cls.__new__(cls)
+        transport._attach(channel, timeout_s)
+        return transport
+
+    def _attach(self, channel: grpc.Channel, timeout_s: float | None) -> None:
+        self._channel = channel
+        self._timeout_s = timeout_s
+        self._methods = {
+            name: channel.unary_unary(
+                f"/{SERVICE_NAME}/{name}",
+                request_serializer=request_class.SerializeToString,
+                response_deserializer=response_class.FromString,
+            )
+            for name, (request_class, response_class) in MESSAGES.items()
+        }
+
+    def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
+        """The response of the server. See ``Transport.call``."""
+        method = self._methods.get(rpc)
+        if method is None:
+            raise errors.Unimplemented(f"there is no RPC named {rpc!r}")
+        try:
+            answer: Message = method(request, timeout=self._timeout_s if timeout_s is None else timeout_s)
+        except grpc.RpcError as error:
+            raise _as_ours(error) from error
+        except ValueError as error:  # What grpc raises on a closed channel.
+            raise errors.Unavailable("the connection to the store is closed") from error
+        return answer
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> "GrpcTransport":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _as_ours(error: grpc.RpcError) -> errors.HeadwaterError:
+    assert isinstance(error, grpc.Call)  # As every error that a call raises is.
+    details = error.details() or ""
+    if details.startswith(("CLIENT: Received message larger", "Received message larger")):
+        details += "; ask for fewer nodes at a time, or raise max_message_bytes"
+    return ERRORS[error.code()](details)
+
+
+def _retry_options(retries: int) -> list[tuple[str, int | str]]:
+    if not 0 <= retries <= MOST_RETRIES:
+        raise errors.InvalidRequest(f"retries must be from 0 to {MOST_RETRIES}, and is {retries}")
+    if retries == 0:
+        return [("grpc.enable_retries", 0)]
+    policy = {
+        "maxAttempts": retries + 1,
+        "initialBackoff": "0.1s",
+        "maxBackoff": "2s",
+        "backoffMultiplier": 2,
+    }
+    reads = [{"service": SERVICE_NAME, "method": name} for name in MESSAGES if name.startswith("Get")]
+    config = {
+        "methodConfig": [
+            {"name": reads, "retryPolicy": {**policy, "retryableStatusCodes": ["ABORTED", "UNAVAILABLE"]}},
+            {
+                "name": [{"service": SERVICE_NAME}],
+                "retryPolicy": {**policy, "retryableStatusCodes": ["ABORTED"]},
+            },
+        ]
+    }
+    return [("grpc.enable_retries", 1), ("grpc.service_config", json.dumps(config))]
+
+
+def _credentials(
+    ca_file: str | Path | None, cert_file: str | Path | None, key_file: str | Path | None
+) -> grpc.ChannelCredentials:
+    if (cert_file is None) != (key_file is None):
+        raise errors.InvalidRequest("a client certificate needs both cert_file and key_file")
+    return grpc.ssl_channel_credentials(
+        root_certificates=_content(ca_file),
+        private_key=_content(key_file),
+        certificate_chain=_content(cert_file),
+    )
+
+
+def _content(path: str | Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise errors.FailedPrecondition(
+            f"cannot read the TLS file {str(path)!r}: {error.strerror}"
+        ) from error
