@@ -75,8 +75,7 @@ def dot(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
     epilog="\b\nExample:\n  headwater export svg Model/taxi --output taxi.svg --target localhost:8080"
 )
 @_options
-@click.pass_context
-def svg(ctx: click.Context, store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
+def svg(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
     """Draw the lineage of ARTIFACT as an SVG image.
 
     ARTIFACT is an id, TYPE/NAME, or a URI. Needs the program dot of Graphviz; without it the DOT text goes

@@ -23,7 +23,10 @@ def walk_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--hops",
                 type=click.IntRange(min=0),
                 metavar="COUNT",
-                help="How far to go: the execution that made an artifact is 1 hop, its inputs are 2. [default: to the end]",
+                help=(
+                    "How far to go: the execution that made an artifact is 1 hop away, its inputs are 2. "
+                    "[default: to the end]"
+                ),
             ),
             click.option(
                 "--until",
@@ -60,7 +63,7 @@ def up(store: Store, as_json: bool, artifact: str, hops: int | None, until: str 
 
     ARTIFACT is an id, TYPE/NAME, or a URI. A node that was met before is marked "above".
     """
-    _print_lineage(store, as_json, artifact, "up", hops, until)
+    _print_lineage(store, artifact, "up", as_json=as_json, hops=hops, until=until)
 
 
 @lineage.command(
@@ -78,14 +81,15 @@ def down(store: Store, as_json: bool, artifact: str, hops: int | None, until: st
 
     ARTIFACT is an id, TYPE/NAME, or a URI. A node that was met before is marked "above".
     """
-    _print_lineage(store, as_json, artifact, "down", hops, until)
+    _print_lineage(store, artifact, "down", as_json=as_json, hops=hops, until=until)
 
 
 def _print_lineage(
     store: Store,
-    as_json: bool,
     named: str,
     direction: Literal["up", "down"],
+    *,
+    as_json: bool,
     hops: int | None,
     until: str | None,
 ) -> None:

@@ -250,7 +250,7 @@ def _listing(
     order_by: str,
     desc: bool,
 ) -> dict[str, Any]:
-    """The arguments of ``Store.list_*``. One more than is printed is asked for, to know whether there is more."""
+    """The arguments of ``Store.list_*``; it asks for one more than is printed, to know if there are more."""
     rows = _rows(limit, as_json)
     return {
         "type": type_name,

@@ -22,7 +22,7 @@ CONFIG = "config"
 
 
 class Setting(click.Option):
-    """An option that may also come from the environment or the settings file, and says so when it is wrong."""
+    """An option that may also come from the environment or the settings file, and is blamed there."""
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         try:
@@ -36,8 +36,8 @@ class Setting(click.Option):
                 hint = str(self.envvar)
                 if str(value).startswith("tcp://"):
                     message += (
-                        " Kubernetes sets this variable for a service of that name: set enableServiceLinks to "
-                        f"false in the pod, or give {self.opts[0]}."
+                        " Kubernetes sets this variable for a service of that name: set enableServiceLinks "
+                        f"to false in the pod, or give {self.opts[0]}."
                     )
             elif source is ParameterSource.DEFAULT_MAP:
                 hint = f"{self.name} in {ctx.params.get(CONFIG)}"

@@ -77,7 +77,7 @@ def print_neighbours(
     inputs: str,
     outputs: str,
 ) -> None:
-    """The ``others`` at the far end of the events of ``node``, under the titles ``inputs`` and ``outputs``."""
+    """The ``others`` at the far end of the events of ``node``, under two titles."""
     by_id = {other.id: other for other in others}
     ordered = sorted(events, key=_moment)
     for title, types in ((outputs, OUTPUTS), (inputs, INPUTS)):

@@ -118,7 +118,7 @@ def time(time_ms: int) -> str:
     """Local time in ISO 8601 to the second; empty for 0, which means never."""
     if not time_ms:
         return ""
-    return datetime.fromtimestamp(time_ms / 1_000).strftime("%Y-%m-%dT%H:%M:%S")  # noqa: DTZ006  # local
+    return datetime.fromtimestamp(time_ms / 1_000).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def exact_time(time_ms: int) -> str:

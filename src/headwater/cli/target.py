@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from headwater.client import Store
     from headwater.v1 import metadata_store_pb2 as pb
+
+Found = TypeVar("Found")
 
 _PEM_FILE = click.Path(dir_okay=False, path_type=Path)
 _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://|/")
@@ -153,7 +155,7 @@ def _type_and_name(named: str, expected: str = "an id or TYPE/NAME") -> tuple[st
     return type_name, name
 
 
-def _found(node: Any, what: str) -> Any:  # A node or None; the same node.
+def _found(node: Found | None, what: str) -> Found:
     if node is None:
         raise NotFound(f"there is no {what}")
     return node

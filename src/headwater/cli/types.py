@@ -10,8 +10,6 @@ from headwater.cli.target import asks_store, json_option
 from headwater.errors import InvalidRequest, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from headwater.client import Store
     from headwater.client.plain import NodeType
 
@@ -101,22 +99,20 @@ def show_type(store: Store, as_json: bool, named: str, kind: str | None, type_ve
         )
 
 
-def _plain_types(store: Store, kind: str) -> Iterator[dict[str, Any]]:
-    listings = {
-        "artifact": store.list_artifact_types,
-        "execution": store.list_execution_types,
-        "context": store.list_context_types,
-    }
-    return (_plain(kind, type_) for type_ in listings[kind]())
+def _plain_types(store: Store, kind: str) -> list[dict[str, Any]]:
+    if kind == "artifact":
+        return [_plain(kind, type_) for type_ in store.list_artifact_types()]
+    if kind == "execution":
+        return [_plain(kind, type_) for type_ in store.list_execution_types()]
+    return [_plain(kind, type_) for type_ in store.list_context_types()]
 
 
-def _plain_types_by_id(store: Store, kind: str, type_id: int) -> Iterator[dict[str, Any]]:
-    by_id = {
-        "artifact": store.get_artifact_types_by_id,
-        "execution": store.get_execution_types_by_id,
-        "context": store.get_context_types_by_id,
-    }
-    return (_plain(kind, type_) for type_ in by_id[kind]([type_id]))
+def _plain_types_by_id(store: Store, kind: str, type_id: int) -> list[dict[str, Any]]:
+    if kind == "artifact":
+        return [_plain(kind, type_) for type_ in store.get_artifact_types_by_id([type_id])]
+    if kind == "execution":
+        return [_plain(kind, type_) for type_ in store.get_execution_types_by_id([type_id])]
+    return [_plain(kind, type_) for type_ in store.get_context_types_by_id([type_id])]
 
 
 def _plain(kind: str, type_: NodeType) -> dict[str, Any]:
@@ -128,9 +124,9 @@ def _plain(kind: str, type_: NodeType) -> dict[str, Any]:
 
     plain: dict[str, Any] = {"kind": kind, **plain_type(type_)}
     if type_.HasField("base_type"):
-        plain["base_type"] = type_.SystemDefinedBaseType.Name(type_.base_type)  # type: ignore[arg-type]  # of its kind
+        plain["base_type"] = type_.SystemDefinedBaseType.Name(type_.base_type)
     if isinstance(type_, pb.ExecutionType):
         for name, struct_type in (("input_type", type_.input_type), ("output_type", type_.output_type)):
-            if type_.HasField(name):  # type: ignore[arg-type]  # one of the two
+            if type_.HasField(name):
                 plain[name] = json_format.MessageToDict(struct_type, preserving_proto_field_name=True)
     return plain

@@ -111,8 +111,8 @@ def get_contexts_by_external_ids(tx: Transaction, request: rpc.GetContextsByExte
 
 def _by_external_ids(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> bytes:
     wanted = checked_external_ids(external_ids)
-    ids = ids_by_external_id(tx, kind, wanted) if wanted else []
-    if not ids:
+    ids = ids_by_external_id(tx, kind, wanted)
+    if wanted and not ids:
         raise NotFound(f"no {kind.name} has one of the external ids asked for")
     return _in_order(tx, kind, ids)
 

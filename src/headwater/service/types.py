@@ -125,8 +125,9 @@ def get_context_types_by_external_ids(
 
 
 def _by_external_ids(tx: Transaction, kind: NodeKind, external_ids: Sequence[str]) -> list[TypeMessage]:
-    found = stored.types_by_external_id(tx, kind, checked_external_ids(external_ids))
-    if not found:
+    wanted = checked_external_ids(external_ids)
+    found = stored.types_by_external_id(tx, kind, wanted)
+    if wanted and not found:
         raise NotFound(f"no {kind.name} type has one of the external ids asked for")
     return found
 

@@ -250,7 +250,7 @@ def _update(
 ) -> list[int]:
     stored = read_messages(tx, kind, [node.id for node in nodes])
     known = known_types(tx, {node.type_id for node in stored.values()})
-    changed: dict[int, Node] = {}
+    updates: list[tuple[Any, ...]] = []
     deleted: dict[PropertyKey, None] = {}
     inserted: dict[PropertyKey, Columns] = {}
     for given in nodes:
@@ -272,11 +272,12 @@ def _update(
         new.last_update_time_since_epoch = tx.now_ms
         if check_update_time:
             new.last_update_time_since_epoch = max(tx.now_ms, old.last_update_time_since_epoch + 1)
-        stored[given.id] = changed[given.id] = new
-    tx.run_many(_update_rows(kind), [_updated_row(kind, node) for node in changed.values()])
+        stored[given.id] = new
+        updates.append(_updated_row(kind, new))
+        tx.changed.add((kind, given.id))
+    tx.run_many(_update_rows(kind), updates)
     tx.run_many(_delete_property(kind), list(deleted))
     tx.run_many(_insert_properties(kind), [(*key, *columns) for key, columns in inserted.items()])
-    tx.changed.update((kind, node_id) for node_id in changed)
     return [node.id for node in nodes]
 
 

@@ -1,0 +1,110 @@
+"""The pieces of SQL that are written differently by SQLite, PostgreSQL and MySQL."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
+
+from headwater.filters.names import Type
+from headwater.storage.dialects import InList
+
+SQL_TYPES: dict[Type, sa.types.TypeEngine[Any]] = {
+    Type.INT64: sa.BigInteger(),
+    Type.FLOAT64: sa.Double(),
+    Type.STRING: sa.Text(),
+    Type.BOOL: sa.Boolean(),
+}
+
+
+class _InTypedList(InList):
+    """``InList`` for a JSON list whose members are of the type ``member``."""
+
+    inherit_cache = False
+
+    def __init__(self, column: sa.ColumnElement[Any], name: str, member: Type) -> None:
+        super().__init__(column, name)
+        self.member = member
+
+
+# A compiler is untyped in SQLAlchemy, whose dialects have no common class for it.
+def _parts(element: _InTypedList, compiler: Any, **kw: Any) -> tuple[str, str]:
+    return compiler.process(element.column, **kw), compiler.process(element.parameter, **kw)
+
+
+@compiles(_InTypedList, "postgresql")
+def _in_postgresql_list(element: _InTypedList, compiler: Any, **kw: Any) -> str:
+    column, parameter = _parts(element, compiler, **kw)
+    type_ = {Type.INT64: "BIGINT", Type.FLOAT64: "DOUBLE PRECISION", Type.STRING: "TEXT"}[element.member]
+    members = f"SELECT CAST(value AS {type_}) FROM json_array_elements_text(CAST({parameter} AS JSON))"
+    return f"{column} = ANY (ARRAY({members}))"
+
+
+@compiles(_InTypedList, "mysql", "mariadb")
+def _in_mysql_list(element: _InTypedList, compiler: Any, **kw: Any) -> str:
+    column, parameter = _parts(element, compiler, **kw)
+    type_ = {Type.INT64: "BIGINT", Type.FLOAT64: "DOUBLE", Type.STRING: "LONGTEXT"}[element.member]
+    return (
+        f"{column} IN (SELECT member FROM "
+        f"JSON_TABLE({parameter}, '$[*]' COLUMNS (member {type_} PATH '$')) AS listed)"
+    )
+
+
+def in_list(column: sa.ColumnElement[Any], parameter: str, member: Type) -> sa.ColumnElement[bool]:
+    """``column`` is a member of the list bound as ``parameter``, in the form of ``list_value``."""
+    return _InTypedList(column, parameter, member)
+
+
+def list_value(members: Sequence[object]) -> str:
+    """A list as one value, the same for every database: a JSON array."""
+    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+
+
+class length(sa.sql.functions.GenericFunction[int]):  # noqa: N801  # SQLAlchemy's way to name functions
+    """Characters of a string."""
+
+    type = sa.BigInteger()
+    inherit_cache = True
+    _register = False
+
+
+@compiles(length, "mysql", "mariadb")
+def _length_of_characters(element: length, compiler: Any, **kw: Any) -> str:
+    # LENGTH counts bytes there.
+    return f"CHAR_LENGTH({compiler.process(element.clauses, **kw)})"
+
+
+def cast(value: sa.ColumnElement[Any], source: Type, target: Type) -> sa.ColumnElement[Any] | None:
+    """``value`` as another type, as GoogleSQL converts it; ``None`` if it does not."""
+    if source in (target, Type.NULL):
+        return sa.cast(value, SQL_TYPES[target])
+    convert = _CASTS.get((source, target))
+    return None if convert is None else convert(value)
+
+
+def _to_text(value: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    return sa.cast(value, sa.Text())
+
+
+_CASTS: dict[tuple[Type, Type], Callable[[sa.ColumnElement[Any]], sa.ColumnElement[Any]]] = {
+    (Type.INT64, Type.STRING): _to_text,
+    (Type.FLOAT64, Type.STRING): _to_text,
+    (Type.BOOL, Type.STRING): lambda x: _choose(x, sa.literal_column("'true'"), sa.literal_column("'false'")),
+    (Type.INT64, Type.FLOAT64): lambda x: sa.cast(x, sa.Double()),
+    (Type.STRING, Type.FLOAT64): lambda x: sa.cast(x, sa.Double()),
+    (Type.STRING, Type.INT64): lambda x: sa.cast(x, sa.BigInteger()),
+    (Type.FLOAT64, Type.INT64): lambda x: sa.cast(sa.func.round(x), sa.BigInteger()),
+    (Type.BOOL, Type.INT64): lambda x: _choose(x, sa.literal_column("1"), sa.literal_column("0")),
+    (Type.INT64, Type.BOOL): lambda x: x != sa.literal_column("0"),
+    (Type.STRING, Type.BOOL): lambda x: sa.case(
+        (sa.func.lower(x) == sa.literal_column("'true'"), sa.true()),
+        (sa.func.lower(x) == sa.literal_column("'false'"), sa.false()),
+    ),
+}
+
+
+def _choose(
+    value: sa.ColumnElement[Any], if_true: sa.ColumnElement[Any], if_false: sa.ColumnElement[Any]
+) -> sa.ColumnElement[Any]:
+    return sa.case((value.is_(sa.true()), if_true), (value.is_(sa.false()), if_false))

@@ -1,0 +1,3 @@
+"""``headwater.v1.metadata_store_service_pb2`` under the name that programs import."""
+
+from headwater.v1.metadata_store_service_pb2 import *  # noqa: F403  # every message, as generated
