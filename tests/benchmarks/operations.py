@@ -65,8 +65,15 @@ class Operation:
     """Whether the answer keeps its size when the store grows."""
     ordered: bool = False
     """Whether the order of the answer is promised."""
+    max_batch: int = 50
+    """Requests that one side answers in a row before the next side has its turn; small for short streams."""
     deep: bool = False
     """Measured on pages far from the first: ``requests`` gives the first page, see ``deep_pages``."""
+
+    @property
+    def asks(self) -> bool:
+        """A question; the others write."""
+        return self.rpc.startswith("Get")
 
     def stream(self, layout: Layout, label: str = "bench") -> Iterator[bytes]:
         """Serialized requests, the same for the same store and label."""
@@ -83,6 +90,12 @@ class Operation:
 
 
 # ---- reads by key
+
+
+def type_by_name(question: Question) -> Requests:
+    while True:
+        _, name, _ = question.random.choice([each for each in stores.TYPES if each[0] == "artifact"])
+        yield rpc.GetArtifactTypeRequest(type_name=name)
 
 
 def by_id_1(question: Question) -> Requests:
@@ -404,7 +417,8 @@ def put_lineage_of_100_nodes(question: Question) -> Requests:
 
 # Reads come first, so that they meet the store as it was built; the cold ones before all.
 OPERATIONS = (
-    Operation("get_artifacts_by_id_100_cold", "GetArtifactsByID", by_id_100_cold),
+    Operation("get_artifacts_by_id_100_cold", "GetArtifactsByID", by_id_100_cold, max_batch=3),
+    Operation("get_type_by_name", "GetArtifactType", type_by_name),
     Operation("get_artifacts_by_id_1", "GetArtifactsByID", by_id_1),
     Operation("get_artifacts_by_id_100", "GetArtifactsByID", by_id_100),
     Operation("get_artifacts_by_uri", "GetArtifactsByURI", by_uri),

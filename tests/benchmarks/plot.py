@@ -35,9 +35,14 @@ def draw(results: targets.Results, path: Path) -> None:
     names = list(dict.fromkeys(name for size in results["sizes"].values() for name in size["operations"]))
     rows = math.ceil(len(names) / COLUMNS)
     figure, panels = pyplot.subplots(
-        rows, COLUMNS, figsize=(3.1 * COLUMNS, 2.3 * rows + 0.8), sharex=True, sharey=True, squeeze=False
+        rows,
+        COLUMNS,
+        figsize=(3.1 * COLUMNS, 2.3 * rows + 0.8),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
     )
-    is_control = "server" not in results["sides"]
     for panel, name in zip(panels.flat, names, strict=False):
         for side, (label, colour, line) in zip(results["sides"], STYLES, strict=True):
             points = [(nodes, targets.milliseconds(results, nodes, name, side)) for nodes in sizes]
@@ -48,20 +53,20 @@ def draw(results: targets.Results, path: Path) -> None:
                 color=colour,
                 marker="o",
                 markersize=3,
-                label=side if is_control else label,
+                label=side if results["control"] else label,
             )
         panel.set(xscale="log", yscale="log")
         panel.set_title(name, fontsize=9)
         panel.grid(True, color="#dddddd", linewidth=0.6)
         panel.tick_params(labelsize=8)
+        panel.minorticks_off()
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels.flat[len(names) :]:
         panel.axis("off")
     figure.supxlabel("nodes in the store", fontsize=10)
     figure.supylabel("median of a call, ms", fontsize=10)
     handles, labels = panels.flat[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="upper center", ncols=4, frameon=False)
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.4 / figure.get_figheight()))
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
     figure.savefig(path, dpi=130)
 
 

@@ -9,6 +9,7 @@ gRPC, headwater in process. See README.md. Exit code 1 when a side failed or ans
 """
 
 import argparse
+import contextlib
 import importlib.metadata
 import itertools
 import json
@@ -16,12 +17,14 @@ import math
 import os
 import platform
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import processes
@@ -39,7 +42,6 @@ from stores import Layout
 
 COMPARED_REQUESTS = 3
 BATCH_SECONDS = 0.1
-MAX_BATCH = 20
 MIN_ROUNDS = 3
 MIN_CALLS = 5
 WRITTEN_SHARE = 0.2
@@ -113,7 +115,7 @@ def measure(
         repeat = min(repeat, max(MIN_CALLS, most))
     turns = Turns(operation, layout, taking_part)
     verdicts, usual_s = compare_answers(operation, turns, taking_part)
-    batch = max(1, min(MAX_BATCH, repeat, int(BATCH_SECONDS / usual_s)))
+    batch = max(1, min(operation.max_batch, repeat, int(BATCH_SECONDS / usual_s)))
     rounds: list[dict[str, list[float]]] = []
     end_s = time.monotonic() + seconds
     done = 0
@@ -156,46 +158,76 @@ def measure_load(
     return runs
 
 
-def measure_size(
-    layout: Layout, names: Sequence[str], arguments: argparse.Namespace, result: dict[str, object], save
-) -> None:
-    """Fill ``result`` with everything about one size, calling ``save`` after each operation."""
-    started_s = time.monotonic()
-    store = stores.build(layout, arguments.cache)
-    size_bytes = store.stat().st_size
-    needed_bytes = size_bytes * (len(names) + 1)
-    if shutil.disk_usage(arguments.cache).free < needed_bytes:
-        raise processes.NotAvailable(
-            f"{arguments.cache} lacks the {needed_bytes / 1e9:.1f} GB that the copies of one store take; "
-            "free some, or give another directory with --cache"
-        )
-    result["store"] = {"bytes": size_bytes, "build_seconds": round(time.monotonic() - started_s, 1)}
-    with tempfile.TemporaryDirectory(prefix="run-", dir=arguments.cache) as directory:
-        taking_part: list[sides.Side] = []
-        try:
-            for name in names:
-                taking_part.append(sides.open_side(name, store, Path(directory)))
-            measured: dict[str, object] = {}
-            result["operations"] = measured
-            for operation in operations.matching(arguments.operations):
-                try:
-                    measured[operation.name] = measure(
-                        operation, layout, taking_part, repeat=arguments.repeat, seconds=arguments.seconds
-                    )
-                except sides.SideFailed as exc:
-                    measured[operation.name] = {"failed": str(exc)}
-                say(f"  {operation.name}: {summary(measured[operation.name])}")
-                save()
-            result["rows"] = {side.name: stores.row_counts(side.database) for side in taking_part}
-            result["memory_mb"] = memory(taking_part, "after operations")
-            if layout.nodes in stores.parse_sizes(arguments.load_sizes):
-                result["load"] = measure_load(layout, taking_part, arguments)
-                result["memory_mb"] |= memory(taking_part, "after load")
-        finally:
-            for side in taking_part:
-                side.close()
-    result["seconds"] = round(time.monotonic() - started_s, 1)
-    save()
+@dataclass
+class Store:
+    """The sides that share one size, and what has been found out about it."""
+
+    layout: Layout
+    taking_part: list[sides.Side]
+    result: dict[str, object]
+
+
+def open_stores(
+    names: Sequence[str], arguments: argparse.Namespace, directory: Path, opened: contextlib.ExitStack
+) -> list[Store]:
+    """Build what is missing, copy it for every side and start them all; ``opened`` will close them."""
+    layouts = [Layout(nodes, arguments.seed) for nodes in stores.parse_sizes(arguments.sizes)]
+    found = []
+    for layout in layouts:
+        started_s = time.monotonic()
+        store = stores.build(layout, arguments.cache)
+        size_bytes = store.stat().st_size
+        if shutil.disk_usage(directory).free < size_bytes * (len(names) + 1):
+            raise processes.NotAvailable(
+                f"{directory} lacks the {size_bytes * (len(names) + 1) / 1e9:.1f} GB that the copies of "
+                f"{layout.nodes} nodes take; free some, or give another directory with --cache"
+            )
+        own_directory = directory / str(layout.nodes)
+        own_directory.mkdir()
+        taking_part = []
+        for name in names:
+            side = sides.open_side(name, store, own_directory)
+            opened.callback(side.close)
+            taking_part.append(side)
+        result = {"bytes": size_bytes, "opened_after_s": round(time.monotonic() - started_s, 1)}
+        found.append(Store(layout, taking_part, {"store": result, "operations": {}, "seconds": 0.0}))
+        say(f"{layout.nodes} nodes: {size_bytes / 1e6:.0f} MB, open after {result['opened_after_s']} s")
+    return found
+
+
+def measure_all(opened: Sequence[Store], arguments: argparse.Namespace, save: Callable[[], None]) -> None:
+    """All operations on all sizes, then the loads. The sizes of one operation come close together in time,
+    so that a machine that is busier at one hour than at another does not look like growth.
+    """
+    for operation in operations.matching(arguments.operations):
+        say(operation.name)
+        for store in opened:
+            started_s = time.monotonic()
+            measured = store.result["operations"]
+            try:
+                measured[operation.name] = measure(
+                    operation,
+                    store.layout,
+                    store.taking_part,
+                    repeat=arguments.repeat,
+                    seconds=arguments.seconds,
+                )
+            except sides.SideFailed as exc:
+                measured[operation.name] = {"failed": str(exc)}
+            store.result["seconds"] += time.monotonic() - started_s
+            say(f"  {store.layout.nodes}: {summary(measured[operation.name])}")
+            save()
+    for store in opened:
+        started_s = time.monotonic()
+        store.result["rows"] = {side.name: stores.row_counts(side.database) for side in store.taking_part}
+        store.result["memory_mb"] = memory(store.taking_part, "after operations")
+        if store.layout.nodes in stores.parse_sizes(arguments.load_sizes):
+            say(f"{store.layout.nodes} nodes, concurrent loads")
+            store.result["load"] = measure_load(store.layout, store.taking_part, arguments)
+            store.result["memory_mb"] |= memory(store.taking_part, "after load")
+        store.result["seconds"] += time.monotonic() - started_s
+        say(f"{store.layout.nodes} nodes took {store.result['seconds']:.0f} s")
+        save()
 
 
 def memory(taking_part: Sequence[sides.Side], when: str) -> dict[str, object]:
@@ -268,7 +300,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--sizes", default="10k,100k,1M", help="nodes of the stores, default %(default)s")
     add("--operations", default="*", metavar="GLOBS", help="comma-separated, default all")
-    add("--repeat", type=int, default=200, help="calls of an operation a side, default %(default)s")
+    add("--repeat", type=int, default=500, help="calls of an operation a side, default %(default)s")
     add("--seconds", type=float, default=20, help="an operation's budget, default %(default)s")
     add("--output", type=Path, default=Path("results.json"), help="default %(default)s")
     add("--cache", type=Path, default=processes.default_cache(), help="for stores, default %(default)s")
@@ -290,21 +322,29 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers end with this process
     names = sides.CONTROL if arguments.control else sides.BENCHMARK
     arguments.cache.mkdir(parents=True, exist_ok=True)
-    results: dict[str, object] = {"machine": machine(), "sides": names, "seed": arguments.seed, "sizes": {}}
+    results: dict[str, object] = {
+        "machine": machine(),
+        "sides": names,
+        "control": arguments.control,
+        "seed": arguments.seed,
+        "sizes": {},
+    }
 
     def save() -> None:
         unfinished = arguments.output.with_suffix(".unfinished")
         unfinished.write_text(json.dumps(results))
         unfinished.replace(arguments.output)
 
-    for nodes in stores.parse_sizes(arguments.sizes):
-        say(f"{nodes} nodes")
-        measure_size(
-            Layout(nodes, arguments.seed), names, arguments, results["sizes"].setdefault(str(nodes), {}), save
-        )
-        say(f"  {results['sizes'][str(nodes)]['seconds']} s")
+    with (
+        tempfile.TemporaryDirectory(prefix="run-", dir=arguments.cache) as directory,
+        contextlib.ExitStack() as opened,
+    ):
+        found_stores = open_stores(names, arguments, Path(directory), opened)
+        results["sizes"] = {str(store.layout.nodes): store.result for store in found_stores}
+        measure_all(found_stores, arguments, save)
     found = faults(results)
     for fault in found:
         say(f"FAULT: {fault}")

@@ -17,6 +17,7 @@ Everything but the pipelines and what hangs on a raw dataset keeps its size when
 """
 
 import argparse
+import os
 import random
 import shutil
 import sqlite3
@@ -387,8 +388,7 @@ def build(layout: Layout, cache: Path) -> Path:
     path = cache / f"store-v{FORMAT}-{layout.nodes}-{layout.seed}.db"
     if path.exists():
         return path
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.unlink(missing_ok=True)
+    unfinished = path.with_suffix(f".unfinished-{os.getpid()}")
     _create_with_engine(unfinished)
     _fill(unfinished, layout)
     unfinished.rename(path)

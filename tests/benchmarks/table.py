@@ -85,15 +85,20 @@ def ratio_table(results: Results, nodes: int) -> Iterator[str]:
         )
 
 
+def _is_judged(name: str) -> bool:
+    """Whether the growth of an operation has a target."""
+    return operations.BY_NAME[name].asks and operations.BY_NAME[name].bounded
+
+
 def growth_table(results: Results) -> Iterator[str]:
     yield f"\n## Growth, n^e from {targets.GROWTH_FROM:,} to {targets.GROWTH_TO:,} nodes\n"
     yield from _header("operation", *results["sides"], "target", "reached")
     for name in _names(results):
         exponents = [targets.growth(results, name, side) for side in results["sides"]]
-        bounded = operations.BY_NAME[name].bounded
-        reached = exponents[2] <= targets.MAX_GROWTH if bounded and exponents[2] is not None else None
+        judged = _is_judged(name)
+        reached = exponents[2] <= targets.MAX_GROWTH if judged and exponents[2] is not None else None
         cells = [NOT_MEASURED if exponent is None else f"{exponent:.2f}" for exponent in exponents]
-        target = f"<= {targets.MAX_GROWTH}" if bounded else "answer grows"
+        target = f"<= {targets.MAX_GROWTH}" if judged else NOT_MEASURED
         yield _row(name, *cells, target, _reached(reached))
 
 
@@ -138,9 +143,7 @@ def target_table(results: Results) -> Iterator[str]:
             rows.append((f"{name}, {where}", f"{factor:g}x", str(found or NOT_MEASURED), reached))
     exponents = {name: targets.growth(results, name, server) for name in _names(results)}
     bounded = {
-        name: exponent
-        for name, exponent in exponents.items()
-        if exponent is not None and operations.BY_NAME[name].bounded
+        name: exponent for name, exponent in exponents.items() if exponent is not None and _is_judged(name)
     }
     if bounded:
         worst = max(bounded, key=lambda name: bounded[name])
@@ -156,6 +159,9 @@ def target_table(results: Results) -> Iterator[str]:
     limit_mb = targets.MAX_MEMORY_MB
     reached = None if memory_mb is None else memory_mb <= limit_mb
     rows.append(("server's memory, 1M nodes", f"<= {limit_mb} MB", f"{_number(memory_mb)} MB", reached))
+    failed = targets.failed_under_load(results, server)
+    found_text = NOT_MEASURED if failed is None else f"{failed} requests"
+    rows.append(("failures under load", "0 requests", found_text, None if failed is None else failed == 0))
     known = [row for row in rows if row[3] is not None]
     yield f"\n## Targets: {sum(row[3] for row in known)} of {len(known)} measured ones reached\n"
     yield f"Ratios at {targets.RATIO_SIZE:,} nodes.\n"
@@ -178,7 +184,8 @@ def tables(results: Results) -> Iterator[str]:
     yield from growth_table(results)
     yield from memory_table(results)
     yield from load_table(results)
-    yield from target_table(results)
+    if not results["control"]:
+        yield from target_table(results)
 
 
 def main() -> None:

@@ -42,7 +42,7 @@ RATIOS_IN_PROCESS = {
 GROWTH_FROM = 10_000
 GROWTH_TO = 1_000_000
 MAX_GROWTH = 0.1
-"""Exponent of n from ``GROWTH_FROM`` to ``GROWTH_TO`` nodes, over gRPC, where the answer is bounded."""
+"""Exponent of n from ``GROWTH_FROM`` to ``GROWTH_TO`` nodes, over gRPC, of questions with bounded answers."""
 
 MEMORY_SIZE = 1_000_000
 MAX_MEMORY_MB = 400
@@ -102,6 +102,12 @@ def growth(results: Results, operation: str, side: str) -> float | None:
     if len(points) < 2 or max(points)[0] - min(points)[0] < math.log(9.99):
         return None
     return statistics.linear_regression(*zip(*points, strict=True)).slope
+
+
+def failed_under_load(results: Results, side: str) -> int | None:
+    """Requests that failed in all concurrent loads; ``None`` when there were no loads."""
+    runs = [run for size in results["sizes"].values() for run in size.get("load", ()) if run["side"] == side]
+    return sum(run["failed"] for run in runs) if runs else None
 
 
 def peak_memory_mb(results: Results, nodes: int, side: str) -> float | None:
