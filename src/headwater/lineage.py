@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from headwater.storage import schema
-from headwater.storage.dialects import InList
+from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, NodeKind
 from headwater.storage.listing import Filter, matching
 from headwater.storage.nodes import batches
@@ -64,7 +64,8 @@ def walk(
 
     A hop crosses one event: the execution that made an artifact is one hop up, its inputs are two.
     ``max_hops=0`` gives ``start`` alone. Nodes at the last hop belong to the answer; their events to each
-    other do not, unless followed from elsewhere. Costs one statement a hop (two with endings).
+    other do not, unless followed from elsewhere. Costs at most one statement a hop (two with endings), and
+    one for many hops where the graph is narrow.
 
     Source: ``LineageSubgraphQueryOptions`` in proto/headwater/v1/metadata_store.proto.
     """
@@ -77,11 +78,12 @@ def walk(
         found.nodes[kind] -= ended
         left_out[kind] |= ended
     frontier = sorted(set(start) - ended)
-    for _ in range(max_hops):
+    events = _Events(tx, direction)
+    for hop in range(max_hops):
         if not frontier:
             break
         other = EXECUTION if kind is ARTIFACT else ARTIFACT
-        rows = _events_from(tx, kind, direction, frontier)
+        rows = events.around(kind, frontier, hops_left=max_hops - hop)
         other_index = 1 if other is ARTIFACT else 2
         met = {row[other_index] for row in rows} - found.nodes[other] - left_out[other]
         ended = _ended(tx, other, sorted(met), endings)
@@ -105,19 +107,94 @@ def _ended(
     return set(ids) if ending.where is None else matching(tx, kind, ids, ending.where)
 
 
+# Few enough nodes to look ahead from, and how far it is worth it.
+_NARROW = 8
+_FEWEST_HOPS_AHEAD = 4
+_MOST_ARTIFACTS_AHEAD = 200
+
+
+class _Events:
+    """The events to follow from one level to the next.
+
+    A walk asks level by level, and a statement a level is what a long, narrow graph costs. So from a narrow
+    level the events of the next few hundred nodes are read ahead with one statement. What was read
+    ahead in vain costs little, and what was not is read when its level comes.
+    """
+
+    def __init__(self, tx: Transaction, direction: Direction) -> None:
+        self._tx = tx
+        self._direction = direction
+        self._ahead: dict[tuple[NodeKind, int], list[Any]] = {}
+
+    def around(self, kind: NodeKind, ids: Sequence[int], *, hops_left: int) -> list[Any]:
+        """Rows of the event table that lead on from the nodes ``ids``."""
+        unknown = [node_id for node_id in ids if (kind, node_id) not in self._ahead]
+        if unknown and kind is ARTIFACT and len(ids) <= _NARROW and hops_left >= _FEWEST_HOPS_AHEAD:
+            self._look_ahead(unknown)
+            unknown = []
+        rows = [row for node_id in ids for row in self._ahead.get((kind, node_id), ())]
+        for batch in batches(unknown):
+            rows += self._tx.rows(_events_of(kind, self._direction), Values(batch))
+        return rows
+
+    def _look_ahead(self, artifact_ids: Sequence[int]) -> None:
+        read: dict[tuple[NodeKind, int], list[Any]] = {}
+        rows = self._tx.rows(_events_ahead(self._direction), Values(artifact_ids), _MOST_ARTIFACTS_AHEAD)
+        for artifact_id, *event in rows:
+            if artifact_id is None:
+                read.setdefault((EXECUTION, event[2]), []).append(event)
+                continue
+            events = read.setdefault((ARTIFACT, artifact_id), [])
+            if event[0] is not None:
+                events.append(event)
+                read.setdefault((EXECUTION, event[2]), [])
+        self._ahead |= read
+
+
 @cache
-def _events_statement(kind: NodeKind, direction: Direction) -> Prepared:
+def _events_of(kind: NodeKind, direction: Direction) -> Prepared:
     event = schema.event_table
     select = sa.select(*event.c).where(InList(event.c[f"{kind.name}_id"], "ids"))
-    if direction is not Direction.BOTH:
-        is_towards_inputs = (kind is EXECUTION) is (direction is Direction.UPSTREAM)
-        followed = _INPUTS if is_towards_inputs else _OUTPUTS
-        select = select.where(event.c.type.in_([sa.literal_column(str(int(type_))) for type_ in followed]))
-    return Prepared(select, "ids")
+    return Prepared(select.where(_is_followed(event, kind, direction)), "ids")
 
 
-def _events_from(tx: Transaction, kind: NodeKind, direction: Direction, ids: Sequence[int]) -> list[Any]:
-    rows: list[Any] = []
-    for batch in batches(ids):
-        rows += tx.rows(_events_statement(kind, direction), tx.list(batch))
-    return rows
+def _is_followed(event: sa.FromClause, kind: NodeKind, direction: Direction) -> sa.ColumnElement[bool]:
+    """Whether a walk in this direction follows the event from its node of ``kind``."""
+    if direction is Direction.BOTH:
+        return sa.true()
+    is_towards_inputs = (kind is EXECUTION) is (direction is Direction.UPSTREAM)
+    followed = _INPUTS if is_towards_inputs else _OUTPUTS
+    return event.c.type.in_([sa.literal_column(str(int(type_))) for type_ in followed])
+
+
+@cache
+def _events_ahead(direction: Direction) -> Prepared:
+    """Events of the artifacts ``ids``, of their executions, of those executions' artifacts, and so on.
+
+    Nearest first, as far as a limited number of artifacts reaches. Each row is the artifact whose event it
+    is and the event, NULLs for an artifact without any; then NULL and each event of their executions.
+    """
+    artifact, event = schema.artifact_table, schema.event_table
+    first, second = event.alias("first"), event.alias("second")
+    from_artifact = _is_followed(first, ARTIFACT, direction)
+    from_execution = _is_followed(second, EXECUTION, direction)
+    near = sa.select(artifact.c.id).where(InList(artifact.c.id, "ids")).cte("near", recursive=True)
+    near = near.union(
+        sa.select(second.c.artifact_id)
+        .select_from(near)
+        .join(first, sa.and_(first.c.artifact_id == near.c.id, from_artifact))
+        .join(second, sa.and_(second.c.execution_id == first.c.execution_id, from_execution))
+    )
+    reached = sa.select(near.c.id).limit(sa.bindparam("most", type_=sa.Integer())).cte("reached")
+    of_artifacts = sa.select(reached.c.id, *first.c).select_from(
+        reached.outerjoin(first, sa.and_(first.c.artifact_id == reached.c.id, from_artifact))
+    )
+    executions = (
+        sa.select(first.c.execution_id)
+        .where(first.c.artifact_id.in_(sa.select(reached.c.id)))
+        .where(from_artifact)
+    )
+    of_executions = (
+        sa.select(sa.null(), *second.c).where(second.c.execution_id.in_(executions)).where(from_execution)
+    )
+    return Prepared(of_artifacts.union_all(of_executions), "ids", "most")

@@ -1,10 +1,28 @@
-"""The intended disagreements with MLMD's engine, each with its number in quirks.md or filter-query.md."""
+"""The intended disagreements with MLMD's engine, each with its number in quirks.md or filter-query.md.
 
-from collections.abc import Callable
+A predicate is as narrow as it can be made: it looks at what was asked and at both outcomes, and where the
+better answer is known to contain the engine's, or the engine can be asked for more, it checks that too.
+"""
+
+import copy
+import math
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from .compare import Exchange
-from .steps import Step
+from google.protobuf.message import Message
+
+from headwater.v1 import metadata_store_pb2 as pb
+from headwater.v1 import metadata_store_service_pb2 as rpcs
+
+from .compare import ORDERED, Exchange, differences, without_order
+from .model import UNKNOWN_ID
+from .sides import NOT_SENT
+from .steps import Listing, Step
+from .witness import Witness
+
+Predicate = Callable[[Step, Exchange, Exchange, Witness], bool]
+INVALID = "INVALID_ARGUMENT"
 
 
 @dataclass(frozen=True)
@@ -16,12 +34,214 @@ class Intended:
 
     name: str
     why: str
-    holds: Callable[[Step, Exchange, Exchange], bool]
+    holds: Predicate
     diverges: bool = False
 
 
-INTENDED: tuple[Intended, ...] = ()
+# Looking into requests and answers
 
 
-def find_intended(step: Step, engine: Exchange, ours: Exchange) -> Intended | None:
-    return next((intended for intended in INTENDED if intended.holds(step, engine, ours)), None)
+def filters_of(request: Message) -> list[tuple[str, str]]:
+    """The filters of a request, each with the kind of node that it is about."""
+    if "lineage_subgraph_query_options" in request.DESCRIPTOR.fields_by_name:
+        query = request.lineage_subgraph_query_options
+        found = [
+            (kind, getattr(query, f"{role}_{kind}s").filter_query) for role in ("starting", "ending") for kind in ("artifact", "execution")
+        ]
+    elif request.DESCRIPTOR.name.startswith("Get") and isinstance(getattr(request, "options", None), pb.ListOperationOptions):
+        kind = re.findall("Artifact|Execution|Context", request.DESCRIPTOR.name)[0].lower()
+        found = [(kind, request.options.filter_query)]
+    else:
+        return []
+    return [(kind, text) for kind, text in found if text]
+
+
+def messages(message: Message) -> Iterator[Message]:
+    """``message`` and all messages in it."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            if field.message_type.fields_by_name["value"].message_type is not None:
+                for key in value:
+                    yield from messages(value[key])
+        elif isinstance(value, Message):
+            yield from messages(value)
+        else:
+            for member in value:
+                yield from messages(member)
+
+
+def _codes(engine: str, ours: str, said: str = "") -> Predicate:
+    """The two codes match patterns, and the engine's message has ``said``, a pattern too."""
+
+    def holds(step: Step, theirs: Exchange, our: Exchange, witness: Witness) -> bool:
+        matched = re.fullmatch(engine, theirs.code) and re.fullmatch(ours, our.code)
+        return bool(matched and theirs.code != our.code and re.search(said, theirs.text, re.DOTALL))
+
+    return holds
+
+
+def _both(*predicates: Predicate) -> Predicate:
+    return lambda step, engine, ours, witness: all(holds(step, engine, ours, witness) for holds in predicates)
+
+
+def _filter_has(pattern: str) -> Predicate:
+    compiled = re.compile(pattern, re.DOTALL)
+    return lambda step, engine, ours, witness: any(compiled.search(text) for _, text in filters_of(engine.request))
+
+
+def _we_say(pattern: str) -> Predicate:
+    return lambda step, engine, ours, witness: re.search(pattern, ours.text) is not None
+
+
+# Predicates
+
+TYPE_LISTS = ("artifact_types", "execution_types", "context_types")
+FILLED_IN = ("external_id", "base_type", "input_type", "output_type")
+
+
+def _types_filled_in(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    """The same types, with fields in ours that the engine leaves out."""
+    if (engine.code, ours.code) != ("OK", "OK"):
+        return False
+    value = copy.deepcopy(ours.value)
+    for holder, theirs in ((value, engine.value), (value.get("lineage_subgraph"), engine.value.get("lineage_subgraph"))):
+        for name in TYPE_LISTS:
+            if not isinstance(holder, dict) or not isinstance(theirs, dict) or name not in theirs:
+                continue
+            given = {stored["id"]: stored for stored in theirs[name]}
+            for stored in holder.get(name, ()):
+                for field in FILLED_IN:
+                    if field not in given.get(stored["id"], {field: None}):
+                        stored.pop(field, None)
+    return not differences(engine.value, value if ORDERED.match(engine.rpc) else without_order(value))
+
+
+def _listed(exchange: Exchange) -> list[dict]:
+    return next(exchange.value[name] for name in ("artifacts", "executions", "contexts") if name in exchange.value)
+
+
+def _is_whole(exchange: Exchange) -> bool:
+    return exchange.value["in order"] and not exchange.value["repeats"] and not exchange.value["endless"]
+
+
+def _pages_repeat(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    if not isinstance(step, Listing) or (engine.code, ours.code) != ("OK", "OK"):
+        return False
+    if not (engine.value["repeats"] or engine.value["endless"]):
+        return False
+    known = {node["id"]: node for node in _listed(ours)}
+    return _is_whole(ours) and all(known.get(node["id"]) == node for node in _listed(engine))
+
+
+def _page_too_large(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    if not isinstance(step, Listing) or engine.request.options.max_result_size <= 100 or ours.code != "OK":
+        return False
+    if engine.code == INVALID:
+        return engine.request.options.max_result_size == 2**31 - 1 and _is_whole(ours)
+    begins = _listed(ours)[:101] == _listed(engine)
+    return begins and len(_listed(engine)) == 101 and max(ours.value["sizes"]) <= 100 and _is_whole(ours)
+
+
+def _other_listing(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    given = isinstance(step, Listing) and engine.request.options.next_page_token and engine.request.options.filter_query
+    changed = isinstance(step, Listing) and step.later is not None and step.later.HasField("filter_query")
+    return bool(given or changed) and (engine.code, ours.code) == ("OK", INVALID) and "belongs to another" in ours.text
+
+
+def _ending_filter_at_fault(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    if engine.rpc != "GetLineageSubgraph" or ours.code != INVALID or engine.code not in ("OK", "NOT_FOUND"):
+        return False
+    query = engine.request.lineage_subgraph_query_options
+    ending = (("artifact", query.ending_artifacts.filter_query), ("execution", query.ending_executions.filter_query))
+    return any(text and witness.refuses_filter(kind, text) for kind, text in ending)
+
+
+def _other_fault(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    if not engine.rpc.startswith("Put") or "OK" in (engine.code, ours.code):
+        return False
+    return any(code == ours.code for code in witness.codes_of_less(engine.rpc, engine.request))
+
+
+def _both_spellings(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    for _, text in filters_of(engine.request):
+        for group in ("properties", "custom_properties"):
+            bare = set(re.findall(rf"\b{group}\.(\w+)\.", text))
+            if bare & set(re.findall(rf"\b{group}\.`(\w+)`\.", text)):
+                return engine.code == INVALID and ours.code in ("OK", "NOT_FOUND")
+    return False
+
+
+def _dangling(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    events = [message for message in messages(engine.request) if isinstance(message, pb.Event)]
+    unknown = any(UNKNOWN_ID in (event.artifact_id, event.execution_id) for event in events)
+    return unknown and engine.rpc in ("PutExecution", "PutLineageSubgraph") and (engine.code, ours.code) == ("OK", INVALID)
+
+
+def _strings(request: Message) -> list[str]:
+    return [
+        text
+        for message in messages(request)
+        for field, value in message.ListFields()
+        for text in ([value] if isinstance(value, str) else value if field.name == "uris" else ())
+    ]
+
+
+def _has_string(pattern: str) -> Predicate:
+    return lambda step, engine, ours, witness: any(re.search(pattern, text) for text in _strings(engine.request))
+
+
+def _not_finite(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    doubles = [m.double_value for m in messages(engine.request) if isinstance(m, pb.Value) and m.HasField("double_value")]
+    return (engine.code, ours.code) == ("INTERNAL", INVALID) and not all(map(math.isfinite, doubles))
+
+
+def _reused_context(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    return engine.rpc in ("PutExecution", "PutLineageSubgraph") and engine.request.options.reuse_context_if_already_exist
+
+
+INTENDED: tuple[Intended, ...] = (
+    Intended("Q1", "NaN and the infinities are INVALID_ARGUMENT, not INTERNAL.", _not_finite),
+    Intended("Q3", "A page of more than 100 is cut to 100 and has a token; the engine gives 101 and loses the rest.", _page_too_large),
+    Intended("Q4a", "The engine repeats pages when many nodes share one update time; ours gives each node once.", _pages_repeat),
+    Intended("Q4c", "A page token goes with its filter; the engine does not notice another one.", _other_listing),
+    Intended("Q5", "An empty custom value ends the engine's process; ours refuses it.", _codes(NOT_SENT, "INVALID_ARGUMENT|NOT_FOUND|ALREADY_EXISTS")),
+    Intended("Q8", "Events of nodes that do not exist are refused.", _dangling, diverges=True),
+    Intended("Q12", "A unique violation on update is ALREADY_EXISTS.", _codes("INTERNAL", "ALREADY_EXISTS", "UNIQUE constraint failed")),
+    Intended("Q20", "Types come with external_id, base_type, input and output types in every answer.", _types_filled_in),
+    Intended("Q23", "An ending filter at fault is refused whether or not a node comes to be tested against it.", _ending_filter_at_fault),
+    Intended(
+        "Q36",
+        "With reuse_context_if_already_exist a new context whose external id is taken is ALREADY_EXISTS; the engine "
+        "says ABORTED, which clients retry in vain.",
+        _both(_reused_context, _codes("ABORTED", "ALREADY_EXISTS", "Concurrent creation")),
+    ),
+    Intended(
+        "F2",
+        "An enum predicate may stand twice.",
+        _codes(INVALID, "OK|NOT_FOUND", "cannot be rewritten successfully for matched enum predicate"),
+    ),
+    Intended("F9", "Integers beyond INT64 are refused.", _both(_codes("OK|NOT_FOUND", INVALID), _we_say("does not fit in 64 bits"))),
+    Intended(
+        "F11",
+        "What only some database could do is refused with INVALID_ARGUMENT.",
+        _codes("INTERNAL", INVALID, "no such function|no such table|syntax error|no such column"),
+    ),
+    Intended("F11", "Functions outside a small set are refused.", _both(_codes("OK|NOT_FOUND", INVALID), _we_say("unknown function"))),
+    Intended("F13", "One property may be named with and without back quotes.", _both_spellings),
+    Intended(
+        "F15",
+        "All words of the enums are known.",
+        _both(
+            _codes(INVALID, "OK|NOT_FOUND", "Unsupported enum value specified"),
+            _filter_has(r"\b(ABANDONED|REFERENCE|PENDING_OUTPUT|UNKNOWN)\b"),
+        ),
+    ),
+    Intended("order", "Of two faults in one request either may be named.", _other_fault),
+)
+
+
+def find_intended(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> Intended | None:
+    return next((intended for intended in INTENDED if intended.holds(step, engine, ours, witness)), None)

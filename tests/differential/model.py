@@ -13,6 +13,8 @@ from .sides import Answer
 from .steps import Step, WriteBack
 
 KINDS = ("artifact", "execution", "context")
+UNKNOWN_ID = 987654
+"""An id that no sequence comes to."""
 SIMPLE_TYPES = {
     "artifact": {1: "mlmd.Dataset", 2: "mlmd.Model", 3: "mlmd.Metrics", 4: "mlmd.Statistics"},
     "execution": {5: "mlmd.Train", 6: "mlmd.Transform", 7: "mlmd.Process", 8: "mlmd.Evaluate", 9: "mlmd.Deploy"},

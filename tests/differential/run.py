@@ -21,10 +21,11 @@ if not __package__:
     __package__ = "differential"
 
 from .compare import Clock, Exchange, disagreement, exchanges
-from .expected import find_intended
+from .expected import filters_of, find_intended
 from .sequences import Generator
 from .sides import Engine, PeerMissing, Side, open_headwater, peer_python
 from .steps import NotForEngine, Step, show
+from .witness import Witness
 
 SHRINKING_S = 40
 """How long to look for a shorter sequence that fails in the same way."""
@@ -45,7 +46,10 @@ class Finding:
     def signature(self) -> str:
         """Equal for disagreements of the same sort: the RPC, and what differs without numbers and values."""
         places = {re.sub(r"\[\d+\]|: .*", "", line) if "code:" not in line else line for line in self.lines}
-        return f"{self.engine.rpc}: {', '.join(sorted(places))}"
+        if filters_of(self.engine.request) and self.engine.code != self.ours.code:
+            text = self.ours.text or self.engine.text
+            return f"filter: {self.lines[0]}, {re.sub(r'[^ ]*[^a-zA-Z ][^ ]*', '', text.splitlines()[0])[:60]}"
+        return f"{self.engine.rpc}: {', '.join(sorted(places)[:6])}"
 
     def show(self) -> str:
         prefix = "\n".join(f"  {step.number}: {step.show()}" for step in self.before)
@@ -82,17 +86,31 @@ class Tally:
 class Match:
     """Two sides that play the same steps. ``control`` is a match of the engine against itself."""
 
-    def __init__(self, engine: Side, ours: Side) -> None:
+    def __init__(self, engine: Side, ours: Side, start_second: Callable[[], Side]) -> None:
         self.engine = engine
         self.ours = ours
         self.control = ours.is_engine
+        self.witness = Witness(engine, start_second)
         self.tally = Tally()
 
-    def play(self, seed: int | str, next_step: Callable[[], Step | None], learn: Callable | None = None) -> Finding | None:
-        """Play from an empty store until ``next_step`` has no more, or to the first unexplained disagreement."""
+    def play(
+        self,
+        seed: int | str,
+        next_step: Callable[[], Step | None],
+        learn: Callable | None = None,
+        *,
+        keep_going: bool = False,
+    ) -> list[Finding]:
+        """Play from an empty store until ``next_step`` has no more, or to the first unexplained disagreement.
+
+        With ``keep_going`` go on after one in a read, which leaves the two stores as they are.
+        """
+        findings: list[Finding] = []
         self.engine.reset()
         self.ours.reset()
-        clock, played = Clock(), []
+        clock = Clock()
+        played: list[Step] = []
+        self.witness.follow(played, clock.fill_times)
         while (step := next_step()) is not None:
             clock.start(step.number)
             theirs = step.play(self.engine, clock.fill_times, None)
@@ -107,17 +125,22 @@ class Match:
                 lines = disagreement(engine, ours, leaks=not self.control)
                 if not lines:
                     continue
-                intended = find_intended(step, engine, ours)
+                intended = find_intended(step, engine, ours, self.witness)
+                if intended is None and self.control:
+                    intended = find_intended(step, ours, engine, self.witness)
                 if intended is None:
-                    return Finding(seed, step, engine, ours, lines, played)
+                    findings.append(Finding(seed, step, engine, ours, lines, list(played)))
+                    if keep_going and engine.rpc.startswith("Get"):
+                        continue
+                    return findings
                 self.tally.intended[intended.name] += 1
                 diverged = diverged or intended.diverges
             if diverged:
-                return None
+                break
             played.append(step)
-        return None
+        return findings
 
-    def play_seed(self, seed: int, steps: int) -> Finding | None:
+    def play_seed(self, seed: int, steps: int, *, keep_going: bool = False) -> list[Finding]:
         generator = Generator(seed)
         left = iter(range(steps + 1))
 
@@ -127,7 +150,12 @@ class Match:
                 return None
             return generator.next_step() if position < steps else generator.everything()
 
-        return self.play(seed, next_step, generator.learn)
+        return self.play(seed, next_step, generator.learn, keep_going=keep_going)
+
+    def close(self) -> None:
+        self.engine.close()
+        self.ours.close()
+        self.witness.close()
 
     def shrink(self, finding: Finding) -> Finding:
         """The same sort of disagreement after as few steps as can be found in ``SHRINKING_S``."""
@@ -140,8 +168,8 @@ class Match:
                 start = max(0, end - size)
                 steps = iter([*finding.before[:start], *finding.before[end:], finding.step])
                 shorter = self.play(finding.seed, lambda steps=steps: next(steps, None))
-                if shorter is not None and shorter.step is finding.step and shorter.signature == finding.signature:
-                    finding = shorter
+                if shorter and shorter[0].step is finding.step and shorter[0].signature == finding.signature:
+                    finding = shorter[0]
                 end = start
             if size == 1 or time.monotonic() >= deadline:
                 break
@@ -154,16 +182,14 @@ def compare(match: Match, seeds: Iterable[int], steps: int, *, keep_going: bool,
     """Play each seed. With ``keep_going`` collect one finding of each sort, else stop at the first."""
     known: Counter[str] = Counter()
     for seed in seeds:
-        finding = match.play_seed(seed, steps)
-        if finding is None:
-            continue
-        known[finding.signature] += 1
-        if known[finding.signature] > 1:
-            continue
-        match.tally.findings.append(match.shrink(finding) if shrink else finding)
-        print(match.tally.findings[-1].show(), end="\n\n", flush=True)
-        if not keep_going:
-            break
+        for finding in match.play_seed(seed, steps, keep_going=keep_going):
+            known[finding.signature] += 1
+            if known[finding.signature] > 1:
+                continue
+            match.tally.findings.append(match.shrink(finding) if shrink else finding)
+            print(match.tally.findings[-1].show(), end="\n\n", flush=True)
+            if not keep_going:
+                return match.tally
     return match.tally
 
 
@@ -181,7 +207,8 @@ def main() -> int:
     parser.add_argument("--no-shrink", action="store_true", help="show the whole sequence before a finding")
     arguments = parser.parse_args()
     try:
-        match = Match(Engine(peer_python()), open_headwater(arguments.headwater))
+        python = peer_python()
+        match = Match(Engine(python), open_headwater(arguments.headwater), lambda: Engine(python))
     except PeerMissing as missing:
         parser.error(str(missing))
     started = time.monotonic()
@@ -190,8 +217,7 @@ def main() -> int:
             match, parse_seeds(arguments.seeds), arguments.steps, keep_going=arguments.keep_going, shrink=not arguments.no_shrink
         )
     finally:
-        match.engine.close()
-        match.ours.close()
+        match.close()
     print(tally.show())
     print(f"{sum(tally.calls.values())} requests in {time.monotonic() - started:.0f} s, {len(tally.findings)} findings")
     return 1 if tally.findings else 0

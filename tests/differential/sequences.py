@@ -16,7 +16,7 @@ from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpcs
 
 from . import filter_texts
-from .model import KINDS, Model
+from .model import KINDS, UNKNOWN_ID, Model
 from .sides import Answer
 from .steps import Batch, Call, Dump, Listing, NotForEngine, Step, WriteBack
 
@@ -50,7 +50,7 @@ SUBGRAPH_PARTS = (
     "artifacts", "executions", "contexts", "events", "attributions", "associations", "artifact_types", "execution_types",
     "context_types", "parent_contexts", "artifacts.id", "nosuch",
 )  # fmt: skip
-UNKNOWN_ID = 987654
+
 
 
 class Generator:
@@ -272,8 +272,10 @@ class Generator:
             given.description = self._one(("d1", "d2", ""))
         if self._luck(0.2):
             given.external_id = self._one(EXTERNAL_IDS) if self._luck(0.9) else ""
-        if self._luck(0.15):
-            given.base_type = self._one((0, 1, 2, 3, 4)) if kind != "context" else 0
+        if kind != "context" and self._luck(0.15):
+            given.base_type = self._one((0, 1, 2, 2, 2, 3, 4))
+        elif kind == "context" and self._luck(0.02):
+            given.base_type = 0
         if self._luck(0.05):
             given.id = self._one((1, 10, UNKNOWN_ID))
         if kind == "execution" and self._luck(0.2):
@@ -291,7 +293,7 @@ class Generator:
         if self._luck(0.5):
             request.can_omit_fields = self._luck(0.8)
         if self._luck(0.04):
-            request.all_fields_match = self._luck(0.3)
+            request.all_fields_match = self._luck(0.6)
         if self._luck(0.04):
             request.can_delete_fields = True
         self._options(request)
@@ -735,9 +737,12 @@ class Generator:
         self._options(request)
         step = Listing(name, request)
         luck = self._random.random()
-        if luck < 0.15:
-            step.foreign_tokens = True
-        elif luck < 0.22:
+        if request.options.filter_query and luck < 0.1:
+            quirk = self._one([quirk for quirk in filter_texts.QUIRKS if kind in quirk.kinds])
+            request.options.filter_query, step.for_engine = quirk.text, quirk.instead
+        elif luck < 0.25:
+            step.foreign_tokens = request.options.order_by_field.field != pb.ListOperationOptions.OrderByField.LAST_UPDATE_TIME
+        elif luck < 0.32:
             step.later = self._later_options(request.options, kind)
         return step
 
@@ -766,7 +771,7 @@ class Generator:
 
     def _later_options(self, options: pb.ListOperationOptions, kind: str) -> pb.ListOperationOptions:
         later = pb.ListOperationOptions()
-        match self._random.randrange(4):
+        match self._random.randrange(5):
             case 0:
                 later.order_by_field.is_asc = not options.order_by_field.is_asc
             case 1:
@@ -775,6 +780,8 @@ class Generator:
                 later.max_result_size = self._one((1, 2, 10, 0))
             case 3:
                 later.max_result_size = options.max_result_size
+            case 4:
+                later.filter_query = "id > 0"
         return later
 
     # Lineage

@@ -3,6 +3,8 @@ earlier one answered (page tokens, times). A step plays the same on either side;
 sides, times and tokens, it takes from that side's own answers.
 """
 
+import base64
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -20,7 +22,15 @@ MAX_PAGES = 80
 FillTimes = Callable[[str], str]
 """Replaces the marks ``@T12@`` in a filter by the moment, in milliseconds, when step 12 began."""
 
-LISTED = {"artifact": "artifacts", "execution": "executions", "context": "contexts"}
+Translation = str | Callable[[Message], bool]
+"""Another filter with the same meaning, or a test of one node."""
+
+
+def listed_in(rpc: str) -> str:
+    """The name of the list in the answers of a listing RPC: "artifacts" for GetArtifactsByType."""
+    found = re.match(r"Get([A-Z][a-z]+s)", rpc)
+    assert found
+    return found[1].lower()
 
 
 def show(message: Message) -> str:
@@ -107,16 +117,21 @@ class Listing(Step):
     """A list read page by page to its end, or until an error.
 
     ``later`` replaces options from the second page on. With ``foreign_tokens`` headwater is given the
-    tokens that the engine made, as for a client that changes servers in the middle of a list.
+    tokens that the engine made, as for a client that changes servers in the middle of a list. Not in lists by
+    update time: what ties there on one side need not tie on the other. With ``for_engine`` the engine is asked
+    for something else that ought to have the same answer, because it fails at what headwater is asked.
     """
 
     rpc: str
     request: Message
     later: pb.ListOperationOptions | None = None
     foreign_tokens: bool = False
+    for_engine: Translation | None = None
 
     def play(self, side: Side, fill_times: FillTimes, reference: Sequence[Answer] | None) -> list[Answer]:
         request = filled(self.request, fill_times)
+        if side.is_engine and self.for_engine is not None:
+            request.options.filter_query = self._translated(side)
         answers = [side.call(self.rpc, request)]
         while len(answers) < MAX_PAGES:
             tokens = reference if self.foreign_tokens and reference is not None else answers
@@ -130,13 +145,37 @@ class Listing(Step):
             if self.later is not None:
                 following.options.MergeFrom(self.later)
             following.options.next_page_token = before.response.next_page_token
+            if tokens is reference:
+                following.options.next_page_token = _moved(before.response.next_page_token, answers[-1])
             answers.append(side.call(self.rpc, following))
         return answers
+
+    def _translated(self, side: Side) -> str:
+        """A filter that the engine understands, and that selects what the filter of the request should."""
+        if isinstance(self.for_engine, str):
+            return self.for_engine
+        plural = listed_in(self.rpc)
+        everything = f"Get{plural.title()}"
+        answer = side.call(everything, getattr(rpcs, f"{everything}Request")())
+        ids = [str(node.id) for node in getattr(answer.response, plural) if self.for_engine(node)]
+        return f"id IN ({', '.join(ids)})" if ids else "FALSE"
 
     def show(self) -> str:
         later = f", from the second page on {{ {show(self.later)} }}" if self.later is not None else ""
         tokens = ", with the engine's tokens" if self.foreign_tokens else ""
         return f"{self.rpc} {{ {show(self.request)} }} to the end{later}{tokens}"
+
+
+def _moved(token: str, page: Answer) -> str:
+    """A token of the engine, as it would be in a store where ``page`` ended the page before.
+
+    The two stores are equal but for their times, and a token by creation time holds one.
+    """
+    content = pb.ListOperationNextPageToken.FromString(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    if content.set_options.order_by_field.field == pb.ListOperationOptions.OrderByField.CREATE_TIME:
+        nodes = getattr(page.response, listed_in(page.rpc))
+        content.field_offset = nodes[-1].create_time_since_epoch if nodes else content.field_offset
+    return base64.urlsafe_b64encode(content.SerializeToString()).decode().rstrip("=")
 
 
 @dataclass
@@ -156,7 +195,7 @@ class WriteBack(Step):
     rpc: str = ""
 
     def play(self, side: Side, fill_times: FillTimes, reference: Sequence[Answer] | None) -> list[Answer]:
-        plural = LISTED[self.kind]
+        plural = f"{self.kind}s"
         read_rpc = f"Get{plural.title()}ByID"
         read = side.call(
             read_rpc, getattr(rpcs, f"{read_rpc}Request")(**{f"{self.kind}_ids": [self.node_id]})

@@ -5,6 +5,8 @@ spellings, and where the store is), ``tables`` (output for people) and ``plain``
 Imports of weight happen inside the commands: ``headwater --help`` loads click and nothing else.
 """
 
+import os
+
 import click
 
 from headwater import __version__
@@ -41,6 +43,8 @@ def main() -> None:
     Say where the store is with --target (or HEADWATER_TARGET): a server's HOST:PORT, or the URL of a
     database, for example sqlite:////var/lib/headwater.db (four slashes for an absolute path).
     """
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
 
 
 for command in (artifact, execution, context, types, lineage, export, serve, db):

@@ -23,7 +23,6 @@ _DIRECTIONS = {"up": "upstream", "down": "downstream", "both": "both"}
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
-            asks_store,
             walk_options,
             click.option(
                 "--direction",
@@ -38,6 +37,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
                 type=click.Path(dir_okay=False, writable=True, path_type=Path),
                 help="Where to write, instead of stdout.",
             ),
+            asks_store,
         )
     ):
         command = option(command)
@@ -46,7 +46,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
 
 @click.group()
 def export() -> None:
-    """Write the lineage of an artifact for other programs: drawn, or as JSON.
+    """Write lineage as a drawing or as JSON.
 
     ARTIFACT is an id, TYPE/NAME, or a URI.
     """

@@ -55,9 +55,9 @@ Examples:
   headwater lineage up 42 --until "type = 'Dataset'" --json
 """
 )
-@asks_store
-@json_option
 @walk_options
+@json_option
+@asks_store
 def up(store: Store, as_json: bool, artifact: str, hops: int | None, until: str | None) -> None:
     """Show what ARTIFACT was made from, back to the sources.
 
@@ -73,9 +73,9 @@ Examples:
   headwater lineage down 42 --hops 2 --json
 """
 )
-@asks_store
-@json_option
 @walk_options
+@json_option
+@asks_store
 def down(store: Store, as_json: bool, artifact: str, hops: int | None, until: str | None) -> None:
     """Show what was made from ARTIFACT, down to the latest results.
 
@@ -93,7 +93,7 @@ def _print_lineage(
     hops: int | None,
     until: str | None,
 ) -> None:
-    from headwater.cli.tables import print_json
+    from headwater.cli.tables import print_json, terminal_width
     from headwater.cli.trees import tree
 
     artifact = find_artifact(store, named)
@@ -106,5 +106,5 @@ def _print_lineage(
     if as_json:
         print_json(subgraph.to_dict())
         return
-    for line in tree(subgraph, artifact.id, direction):
+    for line in tree(subgraph, artifact.id, direction, width=terminal_width()):
         click.echo(line)

@@ -1,6 +1,7 @@
 """Logs on stderr: what the library logs with ``extra=``, rendered by structlog."""
 
 import logging
+import os
 import sys
 from typing import Any
 
@@ -19,7 +20,11 @@ def configure(*, log_format: str = "text", log_level: str = "error") -> None:
     is_terminal = log_format == "text" and sys.stderr.isatty()
     renderers: list[Any]
     if is_terminal:
-        renderers = [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        renderers = [
+            structlog.dev.ConsoleRenderer(
+                colors=not os.environ.get("NO_COLOR"), exception_formatter=structlog.dev.plain_traceback
+            )
+        ]
     elif log_format == "json":
         renderers = [
             structlog.processors.format_exc_info,

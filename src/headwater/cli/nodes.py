@@ -74,10 +74,10 @@ Examples:
   headwater artifact list --context Run/monday --order-by create_time --desc --limit 10 --json
 """,
 )
-@asks_store
-@json_option
-@_listing_options
 @_of_context
+@_listing_options
+@json_option
+@asks_store
 def list_artifacts(
     store: Store, as_json: bool, limit: int | None, context: str | None, **options: Any
 ) -> None:
@@ -103,15 +103,16 @@ Examples:
   headwater artifact show s3://bucket/taxi.csv
 """,
 )
-@asks_store
-@json_option
 @click.argument("artifact")
+@json_option
+@asks_store
 def show_artifact(store: Store, as_json: bool, artifact: str) -> None:
     """Show an artifact: its properties, contexts, producer and consumers.
 
     ARTIFACT is its id, TYPE/NAME, or its URI.
     """
     from headwater.cli import showing
+    from headwater.client.lineage import INPUTS, OUTPUTS
 
     node = find_artifact(store, artifact)
     events = store.get_events_by_artifact_ids([node.id])
@@ -122,7 +123,7 @@ def show_artifact(store: Store, as_json: bool, artifact: str) -> None:
     others = store.get_executions_by_id({event.execution_id for event in events})
     showing.print_node(node)
     showing.print_contexts("contexts", contexts)
-    showing.print_neighbours(node, events, others, inputs="consumers", outputs="producer")
+    showing.print_neighbours(node, events, others, (("producer", OUTPUTS), ("consumers", INPUTS)))
 
 
 @click.group()
@@ -138,10 +139,10 @@ Examples:
   headwater execution list --filter "last_known_state = FAILED" --json
 """,
 )
-@asks_store
-@json_option
-@_listing_options
 @_of_context
+@_listing_options
+@json_option
+@asks_store
 def list_executions(
     store: Store, as_json: bool, limit: int | None, context: str | None, **options: Any
 ) -> None:
@@ -160,15 +161,16 @@ Examples:
   headwater execution show Train/monday --json
 """,
 )
-@asks_store
-@json_option
 @click.argument("execution")
+@json_option
+@asks_store
 def show_execution(store: Store, as_json: bool, execution: str) -> None:
     """Show an execution: its properties, contexts, inputs and outputs.
 
     EXECUTION is its id or TYPE/NAME.
     """
     from headwater.cli import showing
+    from headwater.client.lineage import INPUTS, OUTPUTS
 
     node = find_execution(store, execution)
     events = store.get_events_by_execution_ids([node.id])
@@ -179,7 +181,7 @@ def show_execution(store: Store, as_json: bool, execution: str) -> None:
     others = store.get_artifacts_by_id({event.artifact_id for event in events})
     showing.print_node(node)
     showing.print_contexts("contexts", contexts)
-    showing.print_neighbours(node, events, others, inputs="inputs", outputs="outputs")
+    showing.print_neighbours(node, events, others, (("inputs", INPUTS), ("outputs", OUTPUTS)))
 
 
 @click.group()
@@ -190,9 +192,9 @@ def context() -> None:
 @context.command(
     "list", epilog="\b\nExample:\n  headwater context list --type Pipeline --order-by create_time --desc"
 )
-@asks_store
-@json_option
 @_listing_options
+@json_option
+@asks_store
 def list_contexts(store: Store, as_json: bool, limit: int | None, **options: Any) -> None:
     """List contexts."""
     found = store.list_contexts(**_listing(limit, as_json, **options))
@@ -207,9 +209,9 @@ Examples:
   headwater context show Run/monday --json
 """,
 )
-@asks_store
-@json_option
 @click.argument("context")
+@json_option
+@asks_store
 def show_context(store: Store, as_json: bool, context: str) -> None:
     """Show a context: its properties, parents and children.
 
@@ -279,13 +281,14 @@ def _print_nodes(
         tables.print_json_list(plain_node(node) for node in shown)
     else:
         plain = (
-            {**node, "updated": tables.time(node.get("update_ms", 0))} for node in map(plain_node, shown)
+            {**plain_node(node), "updated": tables.time(node.last_update_time_since_epoch)} for node in shown
         )
         tables.print_table(
             columns,
             ([node.get(column) for column in columns] for node in plain),
             numbers=("id",),
             folded=folded,
+            dropped=("updated", "state"),
         )
     if next(found, None) is not None:
         click.echo(f"there are more than these {rows}; --limit 0 lists all", err=True)

@@ -92,10 +92,11 @@ Examples:
 )
 @config_option
 def serve(log_format: str, log_level: str, config: Path | None, **settings: Any) -> None:
-    """Serve a store over gRPC, to clients of headwater and of ML Metadata.
+    """Serve a store over gRPC.
 
-    Prints one line when it is ready, "headwater ready on HOST:PORT", and logs to stderr. SIGTERM and
-    SIGINT (Ctrl-C) end it: new requests are refused, those in flight finish; a second signal ends it at once.
+    Clients of headwater and of ML Metadata may use it side by side. Prints one line when it is ready,
+    "headwater ready on HOST:PORT", and logs to stderr. SIGTERM and SIGINT (Ctrl-C) end it: new requests are
+    refused, those in flight finish; a second signal ends it at once.
     """
     logs.configure(log_format=log_format, log_level=log_level)
     if ":" in settings["host"] and not settings["host"].startswith("["):

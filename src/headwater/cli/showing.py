@@ -1,13 +1,12 @@
 """One node on the terminal: its fields, its properties and its neighbours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import click
 
 from headwater.cli import tables
 from headwater.cli.drawing import path_text
-from headwater.client.lineage import INPUTS, OUTPUTS
 from headwater.client.plain import plain_event, plain_node
 from headwater.v1 import metadata_store_pb2 as pb
 
@@ -73,14 +72,15 @@ def print_neighbours(
     node: pb.Artifact | pb.Execution,
     events: Iterable[pb.Event],
     others: Iterable[pb.Artifact | pb.Execution],
-    *,
-    inputs: str,
-    outputs: str,
+    sections: Iterable[tuple[str, Collection[int]]],
 ) -> None:
-    """The ``others`` at the far end of the events of ``node``, under two titles."""
+    """The ``others`` at the far end of the events of ``node``, by time.
+
+    Each section has a title and the event types that belong there.
+    """
     by_id = {other.id: other for other in others}
     ordered = sorted(events, key=_moment)
-    for title, types in ((outputs, OUTPUTS), (inputs, INPUTS)):
+    for title, types in sections:
         rows = []
         for event in ordered:
             other = by_id.get(event.execution_id if isinstance(node, pb.Artifact) else event.artifact_id)

@@ -6,6 +6,7 @@ so that grep and awk find what they look for.
 
 import json
 import math
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -13,6 +14,9 @@ from itertools import chain
 from typing import Any
 
 import click
+
+_LEAST_WIDTH = 16
+"""A folded column is readable from this width on."""
 
 
 def print_json(value: Any) -> None:
@@ -57,35 +61,58 @@ def print_table(
     *,
     numbers: Sequence[str] = (),
     folded: Sequence[str] = (),
+    dropped: Sequence[str] = (),
 ) -> None:
-    """Rows under their columns. ``numbers`` are columns set to the right; ``folded`` ones may be broken."""
+    """Rows under their columns.
+
+    ``numbers`` are columns set to the right. On a terminal cells of ``folded`` columns may be broken, and
+    the ``dropped`` ones are left out, the first first, where the rest would be too narrow to read.
+    """
     cells = [[text(value) for value in row] for row in rows]
     if sys.stdout.isatty():
-        _print_on_terminal(columns, cells, numbers, folded)
+        _print_on_terminal(columns, cells, numbers, folded, dropped)
     else:
         _print_lines(columns, cells, numbers)
 
 
+def terminal_width() -> int | None:
+    """Columns of the terminal that stdout is; ``None`` if it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def _print_on_terminal(
-    columns: Sequence[str], cells: list[list[str]], numbers: Sequence[str], folded: Sequence[str]
+    columns: Sequence[str],
+    cells: list[list[str]],
+    numbers: Sequence[str],
+    folded: Sequence[str],
+    dropped: Sequence[str],
 ) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, header_style="bold")
-    for name in columns:
+    console = Console(highlight=False)
+    widths = {name: max(map(len, column)) for name, *column in zip(columns, *cells, strict=True) if column}
+    least = {name: min(width, _LEAST_WIDTH) if name in folded else width for name, width in widths.items()}
+    shown = list(columns)
+    for name in dropped:
+        if sum(least.get(name, 0) + 2 for name in shown) > console.width:
+            shown.remove(name)
+    table = Table(
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
+    )
+    for name in shown:
         table.add_column(
             name,
             justify="right" if name in numbers else "left",
             no_wrap=name not in folded,
             overflow="fold",
-            min_width=min(8, max((len(row[columns.index(name)]) for row in cells), default=0)),
+            min_width=min(least.get(name, 0), 8),
         )
     for row in cells:
-        table.add_row(*map(Text, row))
-    Console(highlight=False).print(table)
+        table.add_row(*(Text(cell) for name, cell in zip(columns, row, strict=True) if name in shown))
+    console.print(table)
 
 
 def _print_lines(columns: Sequence[str], cells: list[list[str]], numbers: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """A subgraph as a tree in the terminal, rooted at the artifact asked about."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import click
@@ -21,31 +21,32 @@ _WIDEST_VALUE = 32
 _WIDEST_GUIDE = 60
 
 
-def tree(subgraph: Subgraph, root_id: int, direction: Literal["up", "down"]) -> Iterator[str]:
-    """The lines of the tree, styled for a terminal.
+def tree(
+    subgraph: Subgraph, root_id: int, direction: Literal["up", "down"], *, width: int | None = None
+) -> Iterator[str]:
+    """The lines of the tree, styled for a terminal and folded to its ``width``; ``None``: not folded.
 
-    A node that was met before is marked "above" and not followed again, so there are at most as many lines
+    A node that was met before is marked "above" and not followed again, so there are at most as many nodes
     as events. Children come in the order of their events.
     """
     edges = _edges(subgraph, direction)
     root: _Key = (True, root_id)
-    met = {root}
-    yield _line(subgraph.artifacts[root_id])
+    met: set[_Key] = set()
     # Each entry is a key, the path of the event that led to it, and the guides of its line and below it.
-    pending = list(reversed(_children(edges.get(root, ()), "")))
+    pending = [(root, "", "", "")]
     while pending:
         key, path, guide, guide_below = pending.pop()
         is_artifact, node_id = key
-        node: Node = subgraph.artifacts[node_id] if is_artifact else subgraph.executions[node_id]
-        line = (
-            click.style(guide, dim=True) + (click.style(f"{path}: ", dim=True) if path else "") + _line(node)
-        )
-        if key in met:
-            yield line + click.style("  (above)", dim=True) if edges.get(key) else line
-            continue
+        parts = list(_parts(subgraph.artifacts[node_id] if is_artifact else subgraph.executions[node_id]))
+        if path:
+            parts[0] = click.style(f"{path}: ", dim=True) + parts[0]
+        children = edges.get(key, [])
+        if key in met and children:
+            parts.append(click.style("(above)", dim=True))
+            children = []
         met.add(key)
-        yield line
-        pending += reversed(_children(edges.get(key, ()), guide_below))
+        yield from _folded(parts, guide, guide_below + ("│  " if children else "   "), width)
+        pending += reversed(_entries(children, guide_below))
 
 
 def _edges(subgraph: Subgraph, direction: Literal["up", "down"]) -> Mapping[_Key, Sequence[tuple[_Key, str]]]:
@@ -61,38 +62,49 @@ def _edges(subgraph: Subgraph, direction: Literal["up", "down"]) -> Mapping[_Key
     return {key: list(neighbours.items()) for key, neighbours in edges.items()}
 
 
-def _children(neighbours: Sequence[tuple[_Key, str]], guide: str) -> list[tuple[_Key, str, str, str]]:
+def _entries(children: Sequence[tuple[_Key, str]], guide: str) -> list[tuple[_Key, str, str, str]]:
     if len(guide) > _WIDEST_GUIDE:
         guide = "… " + guide[-_WIDEST_GUIDE // 2 :]
-    last = len(neighbours) - 1
+    last = len(children) - 1
     return [
         (key, path, guide + ("└─ " if index == last else "├─ "), guide + ("   " if index == last else "│  "))
-        for index, (key, path) in enumerate(neighbours)
+        for index, (key, path) in enumerate(children)
     ]
 
 
-def _line(node: Node) -> str:
-    is_artifact = isinstance(node, pb.Artifact)
-    what = f"{'artifact' if is_artifact else 'execution'} {node.id}"
-    parts = [
-        click.style(what, fg="cyan" if is_artifact else "yellow"),
-        click.style(text(node.type), bold=True),
-    ]
-    if node.name:
-        parts.append(text(node.name))
+def _folded(parts: Iterable[str], guide: str, guide_below: str, width: int | None) -> Iterator[str]:
+    """The parts on as few lines as the width allows; none is broken."""
+    line, length = "", 0
+    for part in parts:
+        part_length = len(click.unstyle(part))
+        if line and width is not None and len(guide) + length + 2 + part_length > width:
+            yield click.style(guide, dim=True) + line
+            guide, line, length = guide_below, "", 0
+        separator = "  " if line else ""
+        line += separator + part
+        length += len(separator) + part_length
+    yield click.style(guide, dim=True) + line
+
+
+def _parts(node: Node) -> Iterator[str]:
+    """What a line says of a node: kind and id, type, name, URI, state, the first few properties."""
     if isinstance(node, pb.Artifact):
-        parts += [text(node.uri)] if node.uri else []
-        parts += (
-            [pb.Artifact.State.Name(node.state)]
-            if node.state not in (pb.Artifact.UNKNOWN, pb.Artifact.LIVE)
-            else []
-        )
+        yield click.style(f"artifact {node.id}", fg="cyan")
+    else:
+        yield click.style(f"execution {node.id}", fg="yellow")
+    yield click.style(text(node.type), bold=True)
+    if node.name:
+        yield text(node.name)
+    if isinstance(node, pb.Artifact):
+        if node.uri:
+            yield text(node.uri)
+        if node.state not in (pb.Artifact.UNKNOWN, pb.Artifact.LIVE):
+            yield pb.Artifact.State.Name(node.state)
     elif node.last_known_state != pb.Execution.UNKNOWN:
         has_failed = node.last_known_state in (pb.Execution.FAILED, pb.Execution.CANCELED)
-        state = pb.Execution.State.Name(node.last_known_state)
-        parts.append(click.style(state, fg="red") if has_failed else state)
-    parts += [click.style(part, dim=True) for part in _properties(node)]
-    return "  ".join(parts)
+        yield click.style(pb.Execution.State.Name(node.last_known_state), fg="red" if has_failed else None)
+    for part in _properties(node):
+        yield click.style(part, dim=True)
 
 
 def _properties(node: Node) -> Iterator[str]:

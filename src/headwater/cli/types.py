@@ -19,13 +19,13 @@ _kind_option = click.option("--kind", type=click.Choice(_KINDS), help="Only type
 
 @click.group("type")
 def types() -> None:
-    """Types of artifacts, executions and contexts: names, versions and declared properties."""
+    """Declared types of nodes, with their properties."""
 
 
 @types.command("list", epilog="\b\nExample:\n  headwater type list --kind artifact --target localhost:8080")
-@asks_store
-@json_option
 @_kind_option
+@json_option
+@asks_store
 def list_types(store: Store, as_json: bool, kind: str | None) -> None:
     """List types, but for the simple types that every store has."""
     from headwater.cli import tables
@@ -60,11 +60,11 @@ Examples:
   headwater type show 12 --json
 """,
 )
-@asks_store
-@json_option
 @click.argument("named", metavar="TYPE")
 @_kind_option
 @click.option("--type-version", metavar="VERSION", help="Version of the type; needed if there are several.")
+@json_option
+@asks_store
 def show_type(store: Store, as_json: bool, named: str, kind: str | None, type_version: str | None) -> None:
     """Show a type and the properties it declares. TYPE is its id or its name."""
     from headwater.cli import tables
@@ -84,7 +84,9 @@ def show_type(store: Store, as_json: bool, named: str, kind: str | None, type_ve
     if not found:
         raise NotFound(f"there is no type {named!r}")
     if len(found) > 1:
-        choice = ", ".join(f"{plain['id']} ({plain['kind']} {plain.get('version', '')})" for plain in found)
+        choice = ", ".join(
+            f"{plain['id']} ({plain['kind']}, version {plain.get('version', 'none')})" for plain in found
+        )
         raise InvalidRequest(f"{len(found)} types are named {named!r}; give one of their ids: {choice}")
     if as_json:
         tables.print_json(found[0])

@@ -105,8 +105,11 @@ class GrpcTransport:
         method = self._methods.get(rpc)
         if method is None:
             raise errors.Unimplemented(f"there is no RPC named {rpc!r}")
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        if limit_s is not None and limit_s <= 0:  # gRPC may be faster than its own clock.
+            raise errors.DeadlineExceeded(f"{rpc} was given no time: its timeout is {limit_s} s")
         try:
-            answer: Message = method(request, timeout=self._timeout_s if timeout_s is None else timeout_s)
+            answer: Message = method(request, timeout=limit_s)
         except grpc.RpcError as error:
             raise _as_ours(error) from error
         except ValueError as error:  # What grpc raises on a closed channel.
@@ -126,8 +129,11 @@ class GrpcTransport:
 def _as_ours(error: grpc.RpcError) -> errors.HeadwaterError:
     assert isinstance(error, grpc.Call)  # As every error that a call raises is.
     details = error.details() or ""
-    if details.startswith(("CLIENT: Received message larger", "Received message larger")):
-        details += "; ask for fewer nodes at a time, or raise max_message_bytes"
+    if "Received message larger than max" in details:  # Older releases of gRPC do not say on which side.
+        details += (
+            "; send or ask for fewer nodes at a time, or raise max_message_bytes, "
+            "here for answers and at the server for requests"
+        )
     return ERRORS[error.code()](details)
 
 

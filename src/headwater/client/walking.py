@@ -12,7 +12,7 @@ from google.protobuf.field_mask_pb2 import FieldMask
 
 from headwater.client.lineage import INPUTS, OUTPUTS, Subgraph
 from headwater.client.transport import Ask
-from headwater.errors import InvalidRequest
+from headwater.errors import InvalidRequest, NotFound
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
@@ -91,9 +91,10 @@ def walk(
     Costs one call for every 100 starting nodes and every 100 hops.
 
     Raises:
-        NotFound: none of a call's starting nodes is stored.
+        NotFound: none of the starting nodes is stored.
     """
     skeleton = Skeleton()
+    is_any_stored = False
     for kind, ids in (("artifact", artifact_ids), ("execution", execution_ids)):
         remaining = question.max_hops
         frontier = sorted(set(ids))
@@ -102,7 +103,11 @@ def walk(
             hops = MOST_HOPS if remaining is None else min(MOST_HOPS, remaining)
             border: set[int] = set()
             for batch in batches(frontier, MOST_STARTING_NODES):
-                graph = _one_walk(ask, question.options(hops), kind, batch)
+                try:
+                    graph = _one_walk(ask, question.options(hops), kind, batch)
+                except NotFound:  # None of this batch is stored.
+                    continue
+                is_any_stored = True
                 skeleton.add(graph)
                 if hops == MOST_HOPS:
                     border |= _nodes_at_last_hop(graph, question.direction, kind, batch)
@@ -112,6 +117,9 @@ def walk(
                 break
             frontier = sorted(border - known)
             known |= skeleton.artifact_ids if kind == "artifact" else skeleton.execution_ids
+    if not is_any_stored:
+        wanted = [*(f"artifact {i}" for i in artifact_ids), *(f"execution {i}" for i in execution_ids)]
+        raise NotFound(f"there is no {' and no '.join(wanted[:10])}{' ...' if len(wanted) > 10 else ''}")
     return skeleton
 
 

@@ -19,6 +19,7 @@ from headwater.filters.sql import SQL_TYPES, in_list
 
 _Sql = sa.ColumnElement[Any]
 _NONE: frozenset[int | None] = frozenset()
+_LONGEST_CHAIN = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def connect(connective: str, parts: Sequence[Typed]) -> Typed:
     for part in parts:
         _require(part, Type.BOOL, connective)
         flat += part.parts if part.connective == connective else (part,)
-    made = _made((sa.and_ if connective == "AND" else sa.or_)(*(p.sql for p in flat)), Type.BOOL, flat)
+    made = _made(_joined(sa.and_ if connective == "AND" else sa.or_, flat), Type.BOOL, flat)
     together = frozenset.union if connective == "AND" else frozenset.intersection
     return replace(
         made,
@@ -113,6 +114,14 @@ def connect(connective: str, parts: Sequence[Typed]) -> Typed:
         types_present=together(*(part.types_present for part in flat)),
         names_fixed=together(*(part.names_fixed for part in flat)),
     )
+
+
+def _joined(join: Callable[..., sa.ColumnElement[bool]], parts: Sequence[Typed]) -> _Sql:
+    """``parts`` joined, long chains in bundles: each link of a chain is a level of depth to SQLite."""
+    if len(parts) <= _LONGEST_CHAIN:
+        return join(*(part.sql for part in parts))
+    bundles = [parts[start : start + _LONGEST_CHAIN] for start in range(0, len(parts), _LONGEST_CHAIN)]
+    return join(*(sql.bundle(join(*(part.sql for part in bundle))) for bundle in bundles))
 
 
 def conjunction(parts: Sequence[Typed]) -> Typed:
@@ -178,7 +187,7 @@ def member(left: Typed, members: Sequence[Typed], row_of: Callable[[int | None],
     tests: list[_Sql] = [in_list(left.sql, listed.parameter, listed.type) for listed in lists]
     if others:
         tests.append(left.sql.in_([m.sql for m in others]))
-    made = _made(sa.or_(*tests), Type.BOOL, [left, *members], copies=len(tests))
+    made = _made(sa.or_(*tests), Type.BOOL, [left, *members], weight=2, copies=len(tests))
     if left.column and len(lists) == 1 and not others:
         return _fixed(made, left, left.column, row_of, lists[0])
     return made
@@ -186,7 +195,7 @@ def member(left: Typed, members: Sequence[Typed], row_of: Callable[[int | None],
 
 def between(value: Typed, low: Typed, high: Typed) -> Typed:
     _one_type([value, low, high], "BETWEEN compares")
-    return _made(value.sql.between(low.sql, high.sql), Type.BOOL, [value, low, high])
+    return _made(value.sql.between(low.sql, high.sql), Type.BOOL, [value, low, high], weight=2)
 
 
 def like(value: Typed, pattern: Typed) -> Typed:
@@ -209,11 +218,25 @@ def enum_predicate(name: str, of: Typed, words: Typed) -> Typed:
     is_list = words.literal.is_list
     test = in_list(of.sql, words.literal.parameter, Type.INT64) if is_list else of.sql == words.sql
     if name in ("enum_ne", "enum_not_in"):
-        return _made(sa.or_(sa.not_(test), of.sql.is_(None)), Type.BOOL, [of, words], copies=2)
+        return _made(test.is_not(sa.true()), Type.BOOL, [of, words])
     return _made(test, Type.BOOL, [of, words])
 
 
 # Arithmetic
+
+
+def _quotient(a: _Sql, b: _Sql) -> _Sql:
+    # Databases disagree on 1 / 2 and on division by zero.
+    divisor: _Sql = sa.func.nullif(b, sa.literal_column("0"))
+    return sa.cast(a, sa.Double()) / divisor
+
+
+_NUMERIC: dict[str, Callable[[_Sql, _Sql], _Sql]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": _quotient,
+}
 
 
 def arithmetic(operator: str, left: Typed, right: Typed) -> Typed:
@@ -222,17 +245,11 @@ def arithmetic(operator: str, left: Typed, right: Typed) -> Typed:
         for side in (left, right):
             _require(side, Type.STRING, "'||'")
         return _made(a.concat(b), Type.STRING, [left, right])
-    if operator in ("+", "-", "*", "/"):
-        type_ = Type.FLOAT64 if operator == "/" else _number(left, right, operator)
-        _number(left, right, operator)
-        result = {
-            "+": lambda: a + b,
-            "-": lambda: a - b,
-            "*": lambda: a * b,
-            # Databases disagree on 1 / 2 and on division by zero.
-            "/": lambda: sa.cast(a, sa.Double()) / sa.func.nullif(b, sa.literal_column("0")),
-        }[operator]()
-        return _made(sa.type_coerce(result, SQL_TYPES[type_]), type_, [left, right])
+    if operator in _NUMERIC:
+        type_ = _number(left, right, f"'{operator}'")
+        if operator == "/":
+            type_ = Type.FLOAT64
+        return _made(sa.type_coerce(_NUMERIC[operator](a, b), SQL_TYPES[type_]), type_, [left, right], weight=2)
     for side in (left, right):
         _require(side, Type.INT64, f"'{operator}'")
     if operator == "^":
@@ -288,14 +305,19 @@ def call(name: str, arguments: Sequence[Typed], at: int) -> Typed:
 
 
 def _text_function(
-    name: str, result: Callable[..., _Sql], *types: Type, gives: Type, weight: int = 1
+    name: str,
+    result: Callable[..., _Sql],
+    *types: Type,
+    gives: Type,
+    weight: int = 1,
+    copies: int = 1,
 ) -> Callable[[Sequence[Typed]], Typed]:
     """A function of strings: SQL from SQL, checked against ``types``."""
 
     def made(arguments: Sequence[Typed]) -> Typed:
         for argument, type_ in zip(arguments, types, strict=False):
             _require(argument, type_, name)
-        return _made(result(*(a.sql for a in arguments)), gives, arguments, weight=weight, copies=weight)
+        return _made(result(*(a.sql for a in arguments)), gives, arguments, weight=weight, copies=copies)
 
     return made
 
@@ -320,7 +342,8 @@ def _concat(arguments: Sequence[Typed]) -> Typed:
 
 def _coalesce(arguments: Sequence[Typed]) -> Typed:
     type_ = _one_type(arguments, "COALESCE chooses among")
-    return _made(sa.func.coalesce(*(a.sql for a in arguments), type_=_sql_type(type_)), type_, arguments)
+    chosen = sa.func.coalesce(*(a.sql for a in arguments), type_=_sql_type(type_))
+    return _made(chosen, type_, arguments, weight=2)
 
 
 def _if(arguments: Sequence[Typed]) -> Typed:
@@ -348,9 +371,9 @@ _CALLS: dict[str, Callable[[Sequence[Typed]], Typed]] = {
     "length": _text_function("LENGTH", sql.length, _S, gives=_I),
     "lower": _text_function("LOWER", sa.func.lower, _S, gives=_S),
     "upper": _text_function("UPPER", sa.func.upper, _S, gives=_S),
-    "substr": _text_function("SUBSTR", sa.func.substr, _S, _I, _I, gives=_S),
-    "starts_with": _text_function("STARTS_WITH", _starts_with, _S, _S, gives=Type.BOOL, weight=2),
-    "ends_with": _text_function("ENDS_WITH", _ends_with, _S, _S, gives=Type.BOOL, weight=3),
+    "substr": _text_function("SUBSTR", sa.func.substr, _S, _I, _I, gives=_S, weight=2),
+    "starts_with": _text_function("STARTS_WITH", _starts_with, _S, _S, gives=Type.BOOL, weight=2, copies=2),
+    "ends_with": _text_function("ENDS_WITH", _ends_with, _S, _S, gives=Type.BOOL, weight=3, copies=3),
     "concat": _concat,
     "coalesce": _coalesce,
     "ifnull": _coalesce,

@@ -96,7 +96,11 @@ def read(text: str, kind: NodeKind) -> tuple[Shape, dict[str, object]]:
     Raises:
         Fault: the text is no expression, or larger than a limit.
     """
-    if len(text) > limits.MAX_TEXT_BYTES or len(text.encode(errors="replace")) > limits.MAX_TEXT_BYTES:
+    try:
+        too_long = len(text) > limits.MAX_TEXT_BYTES or len(text.encode()) > limits.MAX_TEXT_BYTES
+    except UnicodeEncodeError as error:
+        raise Fault("half a character", error.start) from None
+    if too_long:
         raise Fault(f"longer than {limits.MAX_TEXT_BYTES} bytes", None)
     return _Reader(text, kind).read()
 
@@ -224,7 +228,7 @@ class _Reader:
             return self._value(signed)
         self._prefixes += 1
         if self._prefixes > limits.MAX_DEPTH:
-            raise _too_deep(token)
+            raise Fault(f"more than {limits.MAX_DEPTH} signs in a row", token.at)
         self._count_operand(token.at)
         # Not every database has a unary plus.
         for word in ("-", "-") if keyword == "+" else (keyword,):

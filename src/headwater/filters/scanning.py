@@ -38,6 +38,7 @@ _ESCAPE = re.compile(
     r"\\(?:[xX]([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|([0-3][0-7]{2})|(.))", re.DOTALL
 )
 _SIMPLE = dict(zip("abfnrtv\\?\"'`", "\a\b\f\n\r\t\v\\?\"'`", strict=True))
+_MAX_PARTS = 8
 _NOT_FILTERS = {
     ";": "a filter is one expression and ends without ';'",
     "@": "filters have no parameters; write the value itself",
@@ -112,7 +113,7 @@ class Scanner:
         if at >= len(text):
             self._position = at
             return Token(END, "", len(text))
-        match = _TOKEN.match(text, at)
+        match = None if text.startswith("/*", at) else _TOKEN.match(text, at)
         if match is None:
             raise self._no_token(at)
         self._position = match.end()
@@ -139,6 +140,8 @@ class Scanner:
             self._position = match.end()
             bare, quoted = match.groups()
             parts.append(Part(quoted, is_quoted=True) if bare is None else Part(bare))
+            if len(parts) > _MAX_PARTS:
+                raise Fault("a name has at most three parts; one with dots in it stands in back quotes", at)
         if any(not part.text for part in parts):
             raise Fault("a name is empty", at)
         kind = QUOTED if len(parts) == 1 and first.is_quoted else NAME

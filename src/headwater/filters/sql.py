@@ -1,14 +1,15 @@
 """The pieces of SQL that are written differently by SQLite, PostgreSQL and MySQL."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import Grouping
 
 from headwater.filters.names import Type
-from headwater.storage.dialects import InList
+from headwater.storage.dialects import InList, Values
 
 SQL_TYPES: dict[Type, sa.types.TypeEngine[Any]] = {
     Type.INT64: sa.BigInteger(),
@@ -16,6 +17,9 @@ SQL_TYPES: dict[Type, sa.types.TypeEngine[Any]] = {
     Type.STRING: sa.Text(),
     Type.BOOL: sa.Boolean(),
 }
+
+
+_NEEDS_NO_PARENTHESES = (None, operators.and_, operators.or_, operators._asbool)
 
 
 class _InTypedList(InList):
@@ -26,6 +30,10 @@ class _InTypedList(InList):
     def __init__(self, column: sa.ColumnElement[Any], name: str, member: Type) -> None:
         super().__init__(column, name)
         self.member = member
+
+    def self_group(self, against: Any = None) -> Any:
+        # Databases read a = b IN c as (a = b) IN c.
+        return self if against in _NEEDS_NO_PARENTHESES else Grouping(self)
 
 
 # A compiler is untyped in SQLAlchemy, whose dialects have no common class for it.
@@ -56,9 +64,9 @@ def in_list(column: sa.ColumnElement[Any], parameter: str, member: Type) -> sa.C
     return _InTypedList(column, parameter, member)
 
 
-def list_value(members: Sequence[object]) -> str:
-    """A list as one value, the same for every database: a JSON array."""
-    return json.dumps(members, ensure_ascii=False, separators=(",", ":"))
+def list_value(members: Sequence[int | float | str]) -> Values:
+    """A list as one value."""
+    return Values(members)
 
 
 class length(sa.sql.functions.GenericFunction[int]):  # noqa: N801  # SQLAlchemy's way to name functions
@@ -73,6 +81,21 @@ class length(sa.sql.functions.GenericFunction[int]):  # noqa: N801  # SQLAlchemy
 def _length_of_characters(element: length, compiler: Any, **kw: Any) -> str:
     # LENGTH counts bytes there.
     return f"CHAR_LENGTH({compiler.process(element.clauses, **kw)})"
+
+
+class bundle(sa.sql.functions.FunctionElement[bool]):  # noqa: N801
+    """A condition in parentheses of its own, which SQLAlchemy would leave out in a chain."""
+
+    type = sa.Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> "bundle":
+        return self  # As in ``InList``.
+
+
+@compiles(bundle)
+def _in_parentheses(element: bundle, compiler: Any, **kw: Any) -> str:
+    return f"({compiler.process(element.clauses, **kw)})"
 
 
 def cast(value: sa.ColumnElement[Any], source: Type, target: Type) -> sa.ColumnElement[Any] | None:

@@ -23,13 +23,15 @@ def put_execution(tx: Transaction, request: rpc.PutExecutionRequest) -> rpc.PutE
     options, pairs = request.options, request.artifact_event_pairs
     given = [pair.artifact for pair in pairs if pair.HasField("artifact")]
     if options.reuse_artifact_if_already_exist_by_external_id:
-        written = iter(_put_artifacts_by_external_id(tx, given))
+        put_ids = _put_artifacts_by_external_id(tx, given)
     else:
-        written = iter(put_nodes(tx, ARTIFACT, given))
+        put_ids = put_nodes(tx, ARTIFACT, given)
+    written = iter(put_ids)
     (execution_id,) = put_nodes(
         tx, EXECUTION, [request.execution], force_update_time=options.force_update_time
     )
-    artifact_ids, events = [], []
+    artifact_ids: list[int] = []
+    events: list[pb.Event] = []
     for pair in pairs:
         artifact_id = next(written) if pair.HasField("artifact") else None
         if pair.HasField("event"):
@@ -37,7 +39,7 @@ def put_execution(tx: Transaction, request: rpc.PutExecutionRequest) -> rpc.PutE
             events.append(event)
             artifact_id = event.artifact_id
         artifact_ids.append(_NO_ARTIFACT if artifact_id is None else artifact_id)
-    edges.put_events(tx, events)
+    edges.put_events(tx, events, written={ARTIFACT: put_ids, EXECUTION: [execution_id]})
     context_ids = _put_contexts(
         tx,
         request.contexts,
@@ -163,7 +165,7 @@ def put_lineage_subgraph(
         if edge.HasField("artifact_index"):
             event.artifact_id = artifact_ids[edge.artifact_index]
         events.append(event)
-    edges.put_events(tx, events)
+    edges.put_events(tx, events, written={ARTIFACT: artifact_ids, EXECUTION: execution_ids})
     return rpc.PutLineageSubgraphResponse(
         execution_ids=execution_ids, artifact_ids=artifact_ids, context_ids=context_ids
     )
@@ -204,10 +206,10 @@ def _check_end(kind: NodeKind, nodes: Sequence[Node], index: int | None, node_id
 
 
 def _check_nodes(tx: Transaction, kind: NodeKind, nodes: Sequence[Node]) -> None:
-    known = known_types(tx, {node.type_id for node in nodes if node.HasField("type_id")})
+    if not all(node.HasField("type_id") for node in nodes):
+        raise InvalidRequest(f"every {kind.name} of PutLineageSubgraph needs a type_id, updates too")
+    known = known_types(tx, {node.type_id for node in nodes})
     for node in nodes:
-        if not node.HasField("type_id"):
-            raise InvalidRequest(f"every {kind.name} of PutLineageSubgraph needs a type_id, updates too")
         type_ = known.get(node.type_id)
         if type_ is None or type_.kind is not kind:
             raise NotFound(f"there is no {kind.name} type with id {node.type_id}")

@@ -19,7 +19,7 @@ from headwater.errors import Aborted, Cancelled, DeadlineExceeded, HeadwaterErro
 from headwater.storage.cache import Key, NodeCache
 from headwater.storage.dialects import Connection, Dialect, dialect_for, wall_clock_ms
 from headwater.storage.transactions import Transaction
-from headwater.storage.types import StoredType
+from headwater.storage.types import KnownTypes
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -99,7 +99,7 @@ class Database:
         self._clock = clock
         self._patience_s = patience_s
         self._cache = NodeCache(cache_bytes)
-        self._types: dict[int, StoredType] = {}
+        self._types = KnownTypes()
         self._closed = False
 
         self._readers: deque[_Reader] = deque()
@@ -315,7 +315,7 @@ class Database:
         if self._writer is None:
             if self._closed:
                 raise Unavailable("the store is closed")
-            self._writer = self.dialect.connect(lambda: False)
+            self._writer = self.dialect.connect_writer()
             self._seen_change = -1
         return self._writer
 

@@ -34,9 +34,10 @@ from headwater.errors import (
 
 
 class InList(sa.ColumnElement[bool]):
-    """``column`` is one of the values of the list bound as ``name``; see ``Dialect.list_value``.
+    """``column`` is one of the values of the ``Values`` bound as ``name``.
 
-    One parameter carries the whole list, so the text of a statement does not depend on its length.
+    One parameter carries the whole list, so the text of a statement does not depend on its length; only
+    lists of a single value, the most frequent ones, have a text of their own (``Prepared``).
     """
 
     inherit_cache = False
@@ -58,9 +59,17 @@ class InList(sa.ColumnElement[bool]):
         return self  # IN is a condition as it stands; SQLAlchemy would compare it with 1.
 
 
+class Values(tuple[int | float | str, ...]):
+    """The value of an ``InList`` parameter."""
+
+    __slots__ = ()
+
+
 @compiles(InList)
 def _in_json_list(element: InList, compiler: Any, **kw: Any) -> str:
     column = compiler.process(element.column, **kw)
+    if compiler.execution_options.get("lists_are_single"):
+        return f"{column} = {compiler.process(element.parameter, **kw)}"
     return f"{column} IN (SELECT value FROM json_each({compiler.process(element.parameter, **kw)}))"
 
 
@@ -81,6 +90,7 @@ class Dialect(Protocol):
     """Whether every connection sees the same database; if not, there is only ever one."""
 
     def connect(self, is_unwanted: Callable[[], bool]) -> Connection: ...
+    def connect_writer(self) -> Connection: ...
     def prepare_file(self) -> None: ...
     def begin_read(self, connection: Connection) -> None: ...
     def try_begin_write(self, connection: Connection) -> bool: ...
@@ -93,7 +103,7 @@ class Dialect(Protocol):
     def last_id_statement(self, table: sa.Table) -> sa.Select[Any]: ...
     def insert_or_ignore(self, table: sa.Table) -> sa.Insert: ...
     def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]: ...
-    def list_value(self, values: Iterable[int | str]) -> Any: ...
+    def list_value(self, values: Values) -> Any: ...
     def encode_proto(self, value: bytes) -> Any: ...
     def decode_proto(self, value: Any) -> bytes: ...
     def translate(self, error: Exception) -> HeadwaterError: ...
@@ -101,7 +111,12 @@ class Dialect(Protocol):
 
 _MEMORY = ("", ":memory:")
 _PAGE_CACHE_KIB = 8_000
+_WRITERS_PAGE_CACHE_KIB = 32_000
 _STATEMENTS_KEPT = 512
+# Readers wait only while another program recovers the file after a crash.
+_READERS_PATIENCE_S = 10
+# A checkpoint writes each page once however often it was changed, and waits for the disk twice.
+_CHECKPOINT_PAGES = 4_000
 # A long statement asks this often whether its caller still waits; about every 10 ms.
 _STEPS_BETWEEN_LOOKS = 200_000
 
@@ -153,12 +168,20 @@ class SqliteDialect:
             isolation_level=None,
             check_same_thread=False,
             cached_statements=_STATEMENTS_KEPT,
-            timeout=10,
+            timeout=_READERS_PATIENCE_S,
         )
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store=MEMORY")
         connection.set_progress_handler(is_unwanted, _STEPS_BETWEEN_LOOKS)
+        return connection
+
+    def connect_writer(self) -> sqlite3.Connection:
+        """The connection that writes. It does not wait for the lock by itself: see ``Database``."""
+        connection = self.connect(lambda: False)
+        connection.execute("PRAGMA busy_timeout=0")
+        connection.execute(f"PRAGMA cache_size=-{_WRITERS_PAGE_CACHE_KIB}")
         return connection
 
     def prepare_file(self) -> None:
@@ -201,15 +224,12 @@ class SqliteDialect:
 
     def try_begin_write(self, connection: Connection) -> bool:
         """Begin a transaction that may write; ``False`` if another process is writing now."""
-        connection.execute("PRAGMA busy_timeout=0")
         try:
             connection.execute("BEGIN IMMEDIATE")
         except sqlite3.OperationalError as error:
             if not _is_busy(error):
                 raise
             return False
-        finally:
-            connection.execute("PRAGMA busy_timeout=10000")
         return True
 
     def in_transaction(self, connection: Connection) -> bool:
@@ -222,7 +242,7 @@ class SqliteDialect:
 
     def rows(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Any]:
         try:
-            return list(connection.execute(sql, arguments).fetchall())
+            return connection.execute(sql, arguments).fetchall()  # type: ignore[no-any-return]  # a protocol
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
@@ -230,7 +250,7 @@ class SqliteDialect:
         assert isinstance(connection, sqlite3.Connection)
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
-            return list(connection.execute(sql, arguments).fetchall())
+            return connection.execute(sql, arguments).fetchall()
         finally:
             connection.text_factory = str
 
@@ -262,8 +282,8 @@ class SqliteDialect:
         index = next((index for index in table.indexes if index.columns.keys() == [column]), None)
         return select.with_hint(table, "NOT INDEXED" if index is None else f"INDEXED BY {index.name}", "*")
 
-    def list_value(self, values: Iterable[int | str]) -> str:
-        return _as_json(list(values))
+    def list_value(self, values: Values) -> str:
+        return _as_json(values)
 
     def encode_proto(self, value: bytes) -> str:
         return base64.b64encode(value).decode("ascii")
@@ -297,12 +317,14 @@ class SqliteDialect:
         return Internal("the database refused a statement; the log of the server has the details")
 
 
-def _refuse_bytes(value: object) -> object:
-    # Protobuf hands out a proto2 string that is not UTF-8 as bytes.
-    raise InvalidRequest(f"a string of the request is not valid UTF-8: {value!r:.80}")
+def checked_member(value: object) -> object:
+    """A member of ``Values`` as it is, unless it is text that is not UTF-8."""
+    if isinstance(value, bytes):  # Protobuf hands out such a proto2 string as bytes.
+        raise InvalidRequest(f"a string of the request is not valid UTF-8: {value!r:.80}")
+    return value
 
 
-_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=_refuse_bytes).encode
+_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=checked_member).encode
 
 
 def _is_busy(error: Exception) -> bool:

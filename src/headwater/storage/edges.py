@@ -5,7 +5,7 @@ context that is there already is accepted.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from headwater.errors import AlreadyExists, HeadwaterError, InvalidRequest
 from headwater.storage import schema
-from headwater.storage.dialects import InList
+from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, NodeKind
 from headwater.storage.nodes import batches, existing_ids
 from headwater.storage.statements import Prepared, insert, insert_or_ignore
@@ -46,15 +46,23 @@ _EVENTS_BETWEEN = Prepared(
 )
 
 
-def put_events(tx: Transaction, events: Sequence[pb.Event]) -> None:
+def put_events(
+    tx: Transaction, events: Sequence[pb.Event], *, written: Mapping[NodeKind, Collection[int]] | None = None
+) -> None:
     """Store events with their paths; those without a time get that of the transaction.
+
+    ``written`` are nodes that this transaction has put, which need not be looked up.
 
     Raises:
         InvalidRequest: an id or the type is missing, or a node is not stored.
         AlreadyExists: the two nodes have an event of this type.
     """
-    artifacts = existing_ids(tx, ARTIFACT, {event.artifact_id for event in events})
-    executions = existing_ids(tx, EXECUTION, {event.execution_id for event in events})
+    if not events:
+        return
+    artifacts = set(written[ARTIFACT]) if written else set()
+    artifacts |= existing_ids(tx, ARTIFACT, {event.artifact_id for event in events} - artifacts)
+    executions = set(written[EXECUTION]) if written else set()
+    executions |= existing_ids(tx, EXECUTION, {event.execution_id for event in events} - executions)
     rows: list[tuple[int, ...]] = []
     steps: list[tuple[Any, ...]] = []
     try:
@@ -97,8 +105,8 @@ def _step_rows(event_id: int, path: pb.Event.Path) -> Iterator[tuple[Any, ...]]:
 
 def _refuse_repeated(tx: Transaction, rows: Sequence[tuple[int, ...]]) -> None:
     """Raise AlreadyExists for the first new event that was stored before, or came earlier in ``rows``."""
-    artifacts = tx.list(sorted({row[1] for row in rows}))
-    executions = tx.list(sorted({row[2] for row in rows}))
+    artifacts = Values(sorted({row[1] for row in rows}))
+    executions = Values(sorted({row[2] for row in rows}))
     new_ids = {row[0] for row in rows}
     seen: set[EventKey] = {
         (artifact_id, execution_id, type_)
@@ -131,7 +139,7 @@ def events_of(tx: Transaction, kind: NodeKind, ids: Iterable[int]) -> list[pb.Ev
     """Events of these artifacts or executions, with their paths, by ascending event id."""
     rows: list[Any] = []
     for batch in batches(sorted(set(ids))):
-        rows += tx.rows(_events_of(f"{kind.name}_id"), tx.list(batch))
+        rows += tx.rows(_events_of(f"{kind.name}_id"), Values(batch))
     rows.sort()
     return event_messages(tx, rows)
 
@@ -147,7 +155,7 @@ def event_messages(tx: Transaction, rows: Sequence[Any]) -> list[pb.Event]:
             event.type = type_
     for batch in batches(list(events)):
         # The order of steps is that of insertion; an index lookup gives rows in that order.
-        for event_id, is_index, index, key in tx.rows(_STEPS, tx.list(batch)):
+        for event_id, is_index, index, key in tx.rows(_STEPS, Values(batch)):
             step = events[event_id].path.steps.add()
             if is_index:
                 step.index = index
@@ -197,7 +205,7 @@ def links_of(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> list[tuple[
     """(node id, context id) of the links of these nodes, ascending."""
     found: list[tuple[int, int]] = []
     for batch in batches(sorted(set(ids))):
-        found += tx.rows(_links_of(kind), tx.list(batch))
+        found += tx.rows(_links_of(kind), Values(batch))
     return found
 
 
@@ -254,7 +262,7 @@ def _ancestry(tx: Transaction, ids: Iterable[int]) -> dict[int, set[int]]:
     seen = set(level)
     while level:
         above = set()
-        for child, parent in tx.rows(_PARENTS, tx.list(level)):
+        for child, parent in tx.rows(_PARENTS, Values(level)):
             found[child].add(parent)
             above.add(parent)
         level = sorted(above - seen)
@@ -288,6 +296,6 @@ def children_of(tx: Transaction, ids: Iterable[int]) -> dict[int, list[int]]:
 def _grouped(tx: Transaction, statement: Prepared, ids: Iterable[int]) -> dict[int, list[int]]:
     found: dict[int, list[int]] = defaultdict(list)
     for batch in batches(sorted(set(ids))):
-        for key, value in tx.rows(statement, tx.list(batch)):
+        for key, value in tx.rows(statement, Values(batch)):
             found[key].append(value)
     return dict(found)

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import sqlalchemy as sa
 
-from headwater.storage.dialects import Dialect, InList
+from headwater.storage.dialects import Dialect, InList, Values
 from headwater.storage.kinds import NodeKind
 from headwater.storage.nodes import batches
 from headwater.storage.statements import Prepared
@@ -106,7 +106,7 @@ def list_page(
     values |= {"scope": scope.context_id if scope.type_id is None else scope.type_id}
     few = _few_candidates(tx, query, where, values)
     if few is not None:
-        values["few"] = tx.list(few)
+        values["few"] = Values(few)
     if after is not None:
         values |= {"after_value": after.value, "after_id": after.node_id}
     statement = _page_statement(query, few is not None, _Compiled(where))
@@ -127,7 +127,7 @@ def matching(tx: Transaction, kind: NodeKind, ids: Sequence[int], where: Filter)
     statement = _page_statement(query, True, _Compiled(where))
     found: set[int] = set()
     for batch in batches(ids):
-        values = {**where.values, "few": tx.list(batch)}
+        values = {**where.values, "few": Values(batch)}
         found.update(row[0] for row in tx.rows(statement, *(values.get(name) for name in _names(where)), -1))
     return found
 

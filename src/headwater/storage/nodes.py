@@ -4,7 +4,7 @@ Nodes travel as bytes, each already framed as field 1 of a response, which is wh
 that carries nodes: a warm answer is a join of what the cache holds. ``put_nodes`` is in ``writing.py``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -13,7 +13,8 @@ from google.protobuf.internal.encoder import _VarintBytes  # type: ignore[attr-d
 from google.protobuf.message import Message
 
 from headwater.storage import schema, types
-from headwater.storage.dialects import InList
+from headwater.storage.cache import NodeCache
+from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, Node, NodeKind
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Transaction
@@ -76,7 +77,7 @@ def read_messages(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[i
     """
     found: dict[int, Node] = {}
     for batch in batches(sorted(set(ids))):
-        _read_batch(tx, kind, tx.list(batch), found)
+        _read_batch(tx, kind, Values(batch), found)
     return found
 
 
@@ -88,12 +89,17 @@ def _read_batch(tx: Transaction, kind: NodeKind, ids: Any, found: dict[int, Node
         if states is not None and row[state_index] not in states:
             row = (*row[:state_index], None, *row[state_index + 1 :])  # noqa: PLW2901
         found[row[0]] = new(**dict(zip(names, row, strict=True)))
-    for node_id, name, is_custom, *columns in tx.rows(_properties_by_id(kind), ids):
-        node = found.get(node_id)
-        if node is None:
+    owner = 0
+    maps: tuple[MutableMapping[str, pb.Value], ...] = ()
+    for node_id, name, is_custom, int_value, double_value, string_value, proto_value, bool_value in tx.rows(
+        _properties_by_id(kind), ids
+    ):
+        if node_id != owner:
+            node = found.get(node_id)
+            owner, maps = node_id, (node.properties, node.custom_properties) if node is not None else ()
+        if not maps:
             continue
-        value = (node.custom_properties if is_custom else node.properties)[name]
-        int_value, double_value, string_value, _, _ = columns
+        value = maps[is_custom][name]
         if int_value is not None:
             value.int_value = int_value
         elif double_value is not None:
@@ -101,19 +107,15 @@ def _read_batch(tx: Transaction, kind: NodeKind, ids: Any, found: dict[int, Node
         elif string_value is not None and not string_value.startswith(STRUCT_PREFIX):
             value.string_value = string_value
         else:
-            decode_into(
-                value,
-                name,
-                tuple(columns),
-                tx.dialect,
-                lambda node=node, name=name, is_custom=is_custom: (  # type: ignore[misc]  # bound now
-                    not is_custom and _is_declared_string(tx, node.type_id, name)
-                ),
-            )
+            columns = (int_value, double_value, string_value, proto_value, bool_value)
+            is_text = string_value is not None and _is_declared_string(tx, found[owner], name, is_custom)
+            decode_into(value, name, columns, tx.dialect, is_declared_string=is_text)
 
 
-def _is_declared_string(tx: Transaction, type_id: int, name: str) -> bool:
-    known = types.known_types(tx, [type_id]).get(type_id)
+def _is_declared_string(tx: Transaction, node: Node, name: str, is_custom: int) -> bool:
+    if is_custom:
+        return False
+    known = types.known_types(tx, [node.type_id]).get(node.type_id)
     return known is not None and known.properties.get(name) == pb.STRING
 
 
@@ -142,22 +144,24 @@ def load_nodes(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int,
     held = tx.cache
     if held is None:
         return {node_id: framed(node) for node_id, node in read_messages(tx, kind, ids).items()}
-    is_current = tx.is_unchanged()
     read_at = held.generation if tx.began_at is None else tx.began_at
-    found: dict[int, bytes] = {}
-    if is_current and held.generation == read_at:
-        found = held.find(kind, ids)
+    found = held.find(kind, ids)
     missing = [node_id for node_id in ids if node_id not in found]
-    if not missing:
+    if not missing and _is_current(tx, held, read_at):
         return found
     read = {node_id: framed(node) for node_id, node in read_messages(tx, kind, missing).items()}
-    if tx.is_unchanged() and held.generation == read_at:
+    if _is_current(tx, held, read_at):
         held.keep(kind, read, read_at=read_at)
         return found | read
     if found:
         # Somebody committed since: what was held may be older than what was read now.
         read |= {node_id: framed(node) for node_id, node in read_messages(tx, kind, list(found)).items()}
     return read
+
+
+def _is_current(tx: Transaction, held: NodeCache, read_at: int) -> bool:
+    """Whether nothing was committed since ``read_at``, by anybody."""
+    return read_at % 2 == 0 and tx.is_unchanged() and held.generation == read_at
 
 
 def joined(nodes: Mapping[int, bytes], ids: Iterable[int]) -> bytes:
@@ -178,12 +182,12 @@ def _ids_by(kind: NodeKind, column: str) -> Prepared:
 
 def ids_by_uri(tx: Transaction, uris: Iterable[str]) -> list[int]:
     """Artifacts with one of these uris, by ascending id."""
-    return [row[0] for row in tx.rows(_ids_by(ARTIFACT, "uri"), tx.list(sorted(set(uris))))]
+    return [row[0] for row in tx.rows(_ids_by(ARTIFACT, "uri"), Values(sorted(set(uris))))]
 
 
 def ids_by_external_id(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> list[int]:
     """Nodes with one of these external ids, by ascending id."""
-    return [row[0] for row in tx.rows(_ids_by(kind, "external_id"), tx.list(sorted(set(external_ids))))]
+    return [row[0] for row in tx.rows(_ids_by(kind, "external_id"), Values(sorted(set(external_ids))))]
 
 
 @cache
@@ -197,7 +201,7 @@ def _external_ids(kind: NodeKind) -> Prepared:
 def find_external_ids(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> dict[str, int]:
     """Node id by external id; those that nobody has are absent."""
     wanted = sorted(set(external_ids))
-    return dict(tx.rows(_external_ids(kind), tx.list(wanted))) if wanted else {}
+    return dict(tx.rows(_external_ids(kind), Values(wanted))) if wanted else {}
 
 
 @cache
@@ -242,16 +246,15 @@ def find_names(
     wanted = set(keys)
     if not wanted:
         return {}
-    types_of = tx.list(sorted({type_id for type_id, _ in wanted}))
-    names_of = tx.list(sorted({name for _, name in wanted}))
+    types_of = Values(sorted({type_id for type_id, _ in wanted}))
+    names_of = Values(sorted({name for _, name in wanted}))
     rows = tx.rows(_names(kind), types_of, names_of)
     return {(type_id, name): node_id for type_id, name, node_id in rows if (type_id, name) in wanted}
 
 
 def existing_ids(tx: Transaction, kind: NodeKind, ids: Iterable[int]) -> set[int]:
     """Those of ``ids`` that are stored."""
-    wanted = sorted(set(ids))
     found: set[int] = set()
-    for batch in batches(wanted):
-        found.update(row[0] for row in tx.rows(_ids_by(kind, "id"), tx.list(batch)))
+    for batch in batches(sorted(set(ids))):
+        found.update(row[0] for row in tx.rows(_ids_by(kind, "id"), Values(batch)))
     return found

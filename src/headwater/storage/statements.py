@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headwater.storage.dialects import Dialect
+from headwater.storage.dialects import Dialect, Values, checked_member
 
 
 class Prepared:
@@ -29,24 +29,32 @@ class Prepared:
     ) -> None:
         self._statement = statement
         self._parameters = parameters
-        self._compiled: dict[type[Dialect], _Compiled] = {}
+        self._compiled: dict[tuple[type[Dialect], bool], _Compiled] = {}
 
     def for_driver(self, dialect: Dialect, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
         """The text and the values in the driver's order."""
-        compiled = self._compiled.get(type(dialect)) or self._compile(dialect)
+        lists = [value for value in values if type(value) is Values]
+        is_single = bool(lists) and all(len(value) == 1 for value in lists)
+        compiled = self._compiled.get((type(dialect), is_single)) or self._compile(dialect, is_single)
+        if is_single:
+            values = [checked_member(value[0]) if type(value) is Values else value for value in values]
+        elif lists:
+            values = [dialect.list_value(value) if type(value) is Values else value for value in values]
         return compiled.text, compiled.arrange(values)
 
     def many_for_driver(
         self, dialect: Dialect, rows: Sequence[Sequence[Any]]
     ) -> tuple[str, Sequence[Sequence[Any]]]:
         """The text and each row's values in the driver's order."""
-        compiled = self._compiled.get(type(dialect)) or self._compile(dialect)
+        compiled = self._compiled.get((type(dialect), False)) or self._compile(dialect, False)
         if compiled.order is None:
             return compiled.text, rows
         return compiled.text, [compiled.arrange(row) for row in rows]
 
-    def _compile(self, dialect: Dialect) -> "_Compiled":
+    def _compile(self, dialect: Dialect, lists_are_single: bool) -> "_Compiled":
         statement = self._statement(dialect) if callable(self._statement) else self._statement
+        if lists_are_single:
+            statement = statement.execution_options(lists_are_single=True)  # type: ignore[attr-defined]  # of queries
         columns = list(self._parameters) if isinstance(statement, sa.Insert) else None
         compiled = statement.compile(dialect=dialect.core, column_keys=columns)
         assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
@@ -54,7 +62,7 @@ class Prepared:
         constants = tuple(mark for mark in marks if mark not in self._parameters)
         given = (*self._parameters, *constants)
         order = tuple(given.index(mark) for mark in marks)
-        result = self._compiled[type(dialect)] = _Compiled(
+        result = self._compiled[type(dialect), lists_are_single] = _Compiled(
             text=compiled.string,
             order=None if order == tuple(range(len(self._parameters))) else order,
             constants=tuple(compiled.params[name] for name in constants),

@@ -1,6 +1,6 @@
 """One transaction: a connection, its dialect and a clock, handed to every storage function."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -10,7 +10,7 @@ from headwater.storage.dialects import Connection, Dialect
 from headwater.storage.statements import Prepared
 
 if TYPE_CHECKING:
-    from headwater.storage.types import StoredType
+    from headwater.storage.types import KnownTypes
 
 
 class Transaction:
@@ -40,7 +40,7 @@ class Transaction:
         now_ms: int,
         cache: NodeCache | None = None,
         is_unchanged: Callable[[], bool] = lambda: True,
-        known_types: "dict[int, StoredType] | None" = None,
+        known_types: "KnownTypes | None" = None,
     ) -> None:
         self.dialect = dialect
         self.now_ms = now_ms
@@ -50,7 +50,7 @@ class Transaction:
         self.is_unchanged = is_unchanged
         """Whether the cache still shows the newest state; drops it and says no if not."""
         self.known_types = known_types
-        """Types by id, true for the life of this transaction; ``None`` in one that reads."""
+        """Types read before, true for the life of this transaction; ``None`` in one that reads."""
         self.changed: set[Key] = set()
         """Nodes that this transaction has written."""
         self.began_at: int | None = None
@@ -85,10 +85,6 @@ class Transaction:
                 self.began_at = self.cache.generation
             self.connection = self._begin()
         return self.connection
-
-    def list(self, values: Iterable[int | str]) -> Any:
-        """The value of an ``InList`` parameter."""
-        return self.dialect.list_value(values)
 
     def new_ids(self, table: sa.Table, count: int) -> range:
         """The ids that the next ``count`` rows of ``table`` would get; insert them with these."""

@@ -15,7 +15,7 @@ from google.protobuf import json_format
 
 from headwater.errors import AlreadyExists, InvalidRequest, Unimplemented
 from headwater.storage import schema
-from headwater.storage.dialects import InList
+from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, KINDS, NodeKind, TypeMessage
 from headwater.storage.statements import Prepared, insert
 from headwater.storage.values import checked_text
@@ -40,6 +40,20 @@ class StoredType:
     name: str
     properties: Mapping[str, int]
     """Name to ``PropertyType`` number."""
+
+
+class KnownTypes:
+    """Types that were read before, as they are now; for transactions that write, one after the other."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[int, StoredType] = {}
+        self.by_name: dict[tuple[NodeKind, str, str], TypeMessage] = {}
+        """By kind, name and version."""
+
+    def clear(self) -> None:
+        """Forget: somebody else has written, or a write was taken back."""
+        self.by_id.clear()
+        self.by_name.clear()
 
 
 # Reading
@@ -82,20 +96,20 @@ _SIMPLE_TYPE_NAMES = frozenset(name for kind in KINDS for name in kind.base_type
 
 def types_by_id(tx: "Transaction", kind: NodeKind, ids: Sequence[int]) -> list[TypeMessage]:
     """One message for each of ``ids`` that is a type of this kind, in their order, repeats repeated."""
-    rows = tx.rows(_types_with("id", kind), tx.list(sorted(set(ids))))
+    rows = tx.rows(_types_with("id", kind), Values(sorted(set(ids))))
     found = {message.id: message for message in _messages(tx, kind, rows)}
     return [found[type_id] for type_id in ids if type_id in found]
 
 
 def find_type(tx: "Transaction", kind: NodeKind, name: str, version: str) -> TypeMessage | None:
     """The type of this name and version. Of duplicates, which MLMD can leave behind, the oldest."""
-    rows = [row for row in tx.rows(_types_with("name", kind), tx.list([name])) if (row[2] or "") == version]
+    rows = [row for row in tx.rows(_types_with("name", kind), Values([name])) if (row[2] or "") == version]
     return _messages(tx, kind, rows[:1])[0] if rows else None
 
 
 def find_type_id(tx: "Transaction", kind: NodeKind, name: str, version: str) -> int | None:
     """The id of the type of this name and version."""
-    for row in tx.rows(_types_with("name", kind), tx.list([name])):
+    for row in tx.rows(_types_with("name", kind), Values([name])):
         if (row[2] or "") == version:
             return int(row[0])
     return None
@@ -103,7 +117,7 @@ def find_type_id(tx: "Transaction", kind: NodeKind, name: str, version: str) -> 
 
 def types_by_external_id(tx: "Transaction", kind: NodeKind, external_ids: Iterable[str]) -> list[TypeMessage]:
     """Types that have one of these external ids, by ascending id."""
-    return _messages(tx, kind, tx.rows(_types_with("external_id", kind), tx.list(sorted(set(external_ids)))))
+    return _messages(tx, kind, tx.rows(_types_with("external_id", kind), Values(sorted(set(external_ids)))))
 
 
 def all_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
@@ -120,7 +134,7 @@ def users_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
 def _messages(tx: "Transaction", kind: NodeKind, rows: Sequence[Any]) -> list[TypeMessage]:
     if not rows:
         return []
-    ids = tx.list([row[0] for row in rows])
+    ids = Values([row[0] for row in rows])
     properties: dict[int, dict[str, int]] = defaultdict(dict)
     for type_id, name, data_type in tx.rows(_PROPERTIES, ids):
         properties[type_id][name] = data_type
@@ -158,10 +172,10 @@ _KNOWN = Prepared(
 
 def known_types(tx: "Transaction", ids: Iterable[int]) -> Mapping[int, StoredType]:
     """Types by id, of any kind. In a transaction that writes they are read only once."""
-    known = tx.known_types if tx.known_types is not None else {}
+    known = tx.known_types.by_id if tx.known_types is not None else {}
     missing = {type_id for type_id in ids if type_id not in known}
     if missing:
-        wanted = tx.list(sorted(missing))
+        wanted = Values(sorted(missing))
         rows = tx.rows(_KNOWN, wanted)
         properties: dict[int, dict[str, int]] = defaultdict(dict)
         for type_id, name, data_type in tx.rows(_PROPERTIES, wanted):
@@ -204,13 +218,19 @@ def put_types(
         AlreadyExists: the stored type has other properties, or the external id is taken.
         Unimplemented: a base type that is UNSET, or other than the stored one.
     """
-    wanted = tx.list(sorted({checked_text(message.name, "the name of a type") for message in types}))
-    stored: dict[tuple[str, str], TypeMessage] = {}
-    for message in _messages(tx, kind, tx.rows(_types_with("name", kind), wanted)):
-        stored.setdefault((message.name, message.version), message)
+    assert tx.known_types is not None, "types are put in a transaction that writes"
+    stored = tx.known_types.by_name
+    unknown = {
+        checked_text(given.name, "the name of a type")
+        for given in types
+        if (kind, given.name, given.version) not in stored
+    }
+    if unknown:
+        for message in _messages(tx, kind, tx.rows(_types_with("name", kind), Values(sorted(unknown)))):
+            stored.setdefault((kind, message.name, message.version), message)
     ids = []
     for given in types:
-        key = (given.name, given.version)
+        key = (kind, given.name, given.version)
         if key in stored:
             _extend(tx, kind, stored[key], given, can_add=can_add_fields, can_omit=can_omit_fields)
         else:
@@ -288,7 +308,7 @@ def _extend(
         for name, value in added.items():
             stored.properties[name] = value
         if tx.known_types is not None:
-            tx.known_types.pop(stored.id, None)
+            tx.known_types.by_id.pop(stored.id, None)
     if given.external_id and given.external_id != stored.external_id:
         _check_external_id_is_free(tx, kind, given, given.external_id)
         tx.run(_SET_EXTERNAL_ID, given.external_id, stored.id)

@@ -8,7 +8,7 @@ when it is written.
 import base64
 import binascii
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf import struct_pb2
@@ -122,12 +122,12 @@ def decode_into(
     name: str,
     columns: Columns,
     dialect: Dialect,
-    is_declared_string: Callable[[], bool],
+    *,
+    is_declared_string: bool,
 ) -> None:
     """Set ``target`` from a property row.
 
-    ``is_declared_string`` is asked of text with the struct prefix: a declared STRING stays text. Text that
-    is no struct after all stays text too.
+    Text with the struct prefix is a struct, unless the type declares a STRING or it is no struct after all.
 
     Raises:
         DataLoss: every column is NULL.
@@ -138,7 +138,7 @@ def decode_into(
     elif double_value is not None:
         target.double_value = double_value
     elif string_value is not None:
-        if string_value.startswith(STRUCT_PREFIX) and not is_declared_string():
+        if string_value.startswith(STRUCT_PREFIX) and not is_declared_string:
             struct = _as_struct(string_value)
             if struct is not None:
                 target.struct_value.CopyFrom(struct)

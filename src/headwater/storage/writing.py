@@ -152,8 +152,9 @@ def check_properties(kind: NodeKind, type_: StoredType, properties: Mapping[str,
         if case is None or CASES[case] != declared:
             wanted = pb.PropertyType.Name(declared)
             raise InvalidRequest(
-                f"property {name!r} of {kind.name} type {type_.name!r} is {wanted}, and its value is "
-                f"{'empty' if case is None else 'a ' + case}"
+                # The first words are those of ML Metadata, whose clients test for them.
+                f"Found unmatched property type: {name}: {kind.name} type {type_.name!r} declares it as "
+                f"{wanted}, and its value is {'empty' if case is None else 'a ' + case}"
             )
 
 

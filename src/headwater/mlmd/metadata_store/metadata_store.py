@@ -625,10 +625,6 @@ class MetadataStore:
     ) -> Iterator[R]:
         """The answers to a list request, each page asked for when it is needed."""
         if list_options is not None:
-            if list_options.limit and list_options.limit < 0:
-                raise errors.InvalidArgumentError(
-                    f"list_options.limit must be 0 or more, and is {list_options.limit}"
-                )
             request.options.max_result_size = min(list_options.limit or MAX_NUM_RESULT, MAX_NUM_RESULT)
             request.options.order_by_field.is_asc = list_options.is_asc
             if list_options.order_by:
@@ -648,6 +644,8 @@ N = TypeVar("N")
 
 def _limited(nodes: Iterator[N], list_options: ListOptions | None) -> list[N]:
     limit = list_options.limit if list_options is not None else None
+    if limit is not None and limit < 0:
+        raise errors.InvalidArgumentError(f"list_options.limit must be 0 or more, and is {limit}")
     return list(islice(nodes, limit or None))
 
 
