@@ -1,7 +1,7 @@
 """Train two classifiers on real data, choose the better one, and trace it back.
 
-    python examples/training/pipeline.py            # records in demo.db, files in demo-files/
-    python examples/training/pipeline.py --target 127.0.0.1:8080
+python examples/training/pipeline.py            # records in demo.db, files in demo-files/
+python examples/training/pipeline.py --target 127.0.0.1:8080
 """
 
 import argparse
@@ -58,7 +58,9 @@ def run_pipeline(store: Store, files: Path, *, seed: int) -> tuple[int, int]:
     validation = step.made["validation"]
 
     with run.step("split", inputs={"raw": raw, "validation": validation}, test_size=0.3, seed=seed) as step:
-        parts = dict(zip(("train", "test"), train_test_split(table, test_size=0.3, random_state=seed), strict=True))
+        parts = dict(
+            zip(("train", "test"), train_test_split(table, test_size=0.3, random_state=seed), strict=True)
+        )
         for part, rows in parts.items():
             rows.to_csv(files / f"{part}.csv", index=False)
             step.output(part, "Data", files / f"{part}.csv", rows=len(rows))
@@ -117,8 +119,12 @@ def shell(*arguments: str) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--target", default="sqlite:///demo.db", help="a database URL, or HOST:PORT of a server")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--target", default="sqlite:///demo.db", help="a database URL, or HOST:PORT of a server"
+    )
     parser.add_argument("--files", type=Path, default=Path("demo-files"), help="where the files of runs go")
     parser.add_argument("--picture", type=Path, default=Path("demo.svg"), help="the picture of the lineage")
     arguments = parser.parse_args()
@@ -129,14 +135,21 @@ def main() -> None:
         lineage = store.lineage(artifact_id=chosen)
         model = lineage.artifacts[chosen]
         print(f"recorded run {runs_before + 1} in {arguments.target}: the chosen model is artifact {chosen}")
-        print(f"chosen: {model.custom_properties['chosen'].string_value}, by the highest auc on the test data")
-        for artifact in store.list_artifacts(type="Metrics", filter=f"contexts_r.name = '{model.name.split('/')[0]}'"):
+        print(
+            f"chosen: {model.custom_properties['chosen'].string_value}, by the highest auc on the test data"
+        )
+        for artifact in store.list_artifacts(
+            type="Metrics", filter=f"contexts_r.name = '{model.name.split('/')[0]}'"
+        ):
             mark = "*" if artifact.id == metrics else " "
             auc, accuracy = (artifact.properties[name].double_value for name in ("auc", "accuracy"))
             print(f"  {mark} {artifact.name.split('/')[1]:<16} auc {auc:.4f}   accuracy {accuracy:.4f}")
 
     shell("lineage", "up", str(chosen), "--target", arguments.target)
-    if shell("export", "svg", str(chosen), "--target", arguments.target, "--output", str(arguments.picture)) == 0:
+    if (
+        shell("export", "svg", str(chosen), "--target", arguments.target, "--output", str(arguments.picture))
+        == 0
+    ):
         print(f"\nthe picture is in {arguments.picture.absolute()}")
     else:
         print("\nthe picture needs graphviz' dot program; everything else is recorded all the same")

@@ -48,7 +48,11 @@ class Run:
         )
         pipeline_type, run_type = self._types.context_type_ids
         existing = store.get_context_by_type_and_name("Pipeline", pipeline)
-        pipeline_id = existing.id if existing else store.put_contexts([pb.Context(type_id=pipeline_type, name=pipeline)])[0]
+        pipeline_id = (
+            existing.id
+            if existing
+            else store.put_contexts([pb.Context(type_id=pipeline_type, name=pipeline)])[0]
+        )
         (run_id,) = store.put_contexts([pb.Context(type_id=run_type, name=name)])
         store.put_parent_contexts([pb.ParentContext(child_id=run_id, parent_id=pipeline_id)])
         self.name = name
@@ -68,7 +72,8 @@ class Run:
         for key, value in parameters.items():
             execution.custom_properties[key].CopyFrom(to_value(value))
         used = [
-            (None, event(pb.Event.INPUT, input_name, artifact_id)) for input_name, artifact_id in inputs.items()
+            (None, event(pb.Event.INPUT, input_name, artifact_id))
+            for input_name, artifact_id in inputs.items()
         ]
         recorded = self._store.put_execution(execution, used, self._contexts, force_reuse_context=True)
         execution.id = recorded.execution_id
@@ -81,23 +86,33 @@ class Run:
             self._store.put_execution(execution, (), self._contexts, force_reuse_context=True)
             raise
         execution.last_known_state = pb.Execution.COMPLETE
-        made = [(self._artifact(name, *output), event(pb.Event.OUTPUT, name)) for name, output in step.outputs.items()]
+        made = [
+            (self._artifact(name, *output), event(pb.Event.OUTPUT, name))
+            for name, output in step.outputs.items()
+        ]
         ended = self._store.put_execution(execution, made, self._contexts, force_reuse_context=True)
         step.made = dict(zip(step.outputs, ended.artifact_ids, strict=True))
 
     def _artifact(self, name: str, type_: str, path: Path, properties: Mapping[str, object]) -> pb.Artifact:
         types = dict(zip(("Data", "Report", "Model", "Metrics"), self._types.artifact_type_ids, strict=True))
         artifact = pb.Artifact(
-            type_id=types[type_], name=f"{self.name}/{name}", uri=path.absolute().as_uri(), state=pb.Artifact.LIVE
+            type_id=types[type_],
+            name=f"{self.name}/{name}",
+            uri=path.absolute().as_uri(),
+            state=pb.Artifact.LIVE,
         )
         artifact.properties["digest"].string_value = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
         artifact.properties["size_bytes"].int_value = path.stat().st_size
         for key, value in properties.items():
-            target = artifact.properties if type_ == "Metrics" and key in METRICS else artifact.custom_properties
+            target = (
+                artifact.properties if type_ == "Metrics" and key in METRICS else artifact.custom_properties
+            )
             target[key].CopyFrom(to_value(value))
         return artifact
 
 
 def event(type_: "pb.Event.Type", name: str, artifact_id: int | None = None) -> pb.Event:
     """An event of an artifact that stood in the slot ``name`` of its step."""
-    return pb.Event(type=type_, artifact_id=artifact_id, path=pb.Event.Path(steps=[pb.Event.Path.Step(key=name)]))
+    return pb.Event(
+        type=type_, artifact_id=artifact_id, path=pb.Event.Path(steps=[pb.Event.Path.Step(key=name)])
+    )
