@@ -1,28 +1,20 @@
-"""What tests share: stores, a server, ML Metadata's engine as a peer, and a report of what was skipped."""
+"""What tests share: stores, a server, and no skipping where everything is required."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterator
 
-import grpc
 import pytest
-from google.protobuf.message import Message
+from support import Call
 
 from headwater.config import ServerConfig
 from headwater.embedded import EmbeddedTransport
 from headwater.server import Server
-from headwater.service.rpcs import MESSAGES, SERVICE_NAME
 from headwater.storage.database import Database
 from headwater.storage.opening import open_database
 
 # In CI nothing may be skipped for want of a peer.
 REQUIRE_ALL = os.environ.get("HEADWATER_REQUIRE_ALL") == "1"
-PEERS_PYTHON = os.environ.get("HEADWATER_PEERS_PYTHON", ".venv-peers/bin/python")
-
-Call = Callable[[str, Message], Message]
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -56,44 +48,6 @@ def server() -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
-
-
-def calls_over(channel: grpc.Channel) -> Call:
-    """Calls RPCs over a channel; failures are ``grpc.RpcError``."""
-
-    def call(rpc: str, request: Message) -> Message:
-        return channel.unary_unary(
-            f"/{SERVICE_NAME}/{rpc}",
-            request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=MESSAGES[rpc][1].FromString,
-        )(request, timeout=60)
-
-    return call
-
-
-@contextmanager
-def mlmd_engine(database: Path | None = None) -> Iterator[Call]:
-    """Calls RPCs of ML Metadata's C++ engine, on a file or in memory."""
-    script = Path(__file__).parent / "peers" / "mlmd_bridge.py"
-    arguments = [] if database is None else ["--database", str(database)]
-    with subprocess.Popen(
-        [PEERS_PYTHON, str(script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
-        try:
-            word, port = process.stdout.readline().split()
-            assert word == "ready"
-            with grpc.insecure_channel(
-                f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", -1)]
-            ) as channel:
-                yield calls_over(channel)
-        finally:
-            process.terminate()
-
-
-needs_mlmd = pytest.mark.skipif(
-    not Path(PEERS_PYTHON).exists(),
-    reason="ML Metadata's wheel is not installed: run 'make peers', or set HEADWATER_PEERS_PYTHON",
-)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import mlmd_engine, needs_mlmd
+from support import mlmd_engine, needs_mlmd
 
 from headwater.embedded import open_transport
 from headwater.errors import DatabaseRefused, InvalidRequest

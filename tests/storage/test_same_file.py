@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from conftest import Call, mlmd_engine, needs_mlmd
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
+from support import Call, mlmd_engine, needs_mlmd
 
 from headwater.embedded import open_transport
 from headwater.storage.opening import add_own_indexes, open_database

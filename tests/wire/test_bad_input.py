@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 import grpc
 import pytest
-from conftest import Call, calls_over
 from google.protobuf import struct_pb2
 from google.protobuf.message import Message
+from support import Call, calls_over
 
 from headwater.config import MIB, ServerConfig
 from headwater.server import Server

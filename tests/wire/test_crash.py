@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import grpc
-from conftest import Call, calls_over
+from support import Call, calls_over
 
 from headwater.embedded import open_transport
 from headwater.v1 import metadata_store_pb2 as pb

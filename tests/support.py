@@ -1,0 +1,55 @@
+"""What tests share beside fixtures: calls over a channel, and ML Metadata's engine as a peer."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from headwater.service.rpcs import MESSAGES, SERVICE_NAME
+
+PEERS_PYTHON = os.environ.get("HEADWATER_PEERS_PYTHON", ".venv-peers/bin/python")
+
+Call = Callable[[str, Message], Message]
+
+
+def calls_over(channel: grpc.Channel) -> Call:
+    """Calls RPCs over a channel; failures are ``grpc.RpcError``."""
+
+    def call(rpc: str, request: Message) -> Message:
+        return channel.unary_unary(
+            f"/{SERVICE_NAME}/{rpc}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=MESSAGES[rpc][1].FromString,
+        )(request, timeout=60)
+
+    return call
+
+
+@contextmanager
+def mlmd_engine(database: Path | None = None) -> Iterator[Call]:
+    """Calls RPCs of ML Metadata's C++ engine, on a file or in memory."""
+    script = Path(__file__).parent / "peers" / "mlmd_bridge.py"
+    arguments = [] if database is None else ["--database", str(database)]
+    with subprocess.Popen(
+        [PEERS_PYTHON, str(script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as process:
+        try:
+            word, port = process.stdout.readline().split()
+            assert word == "ready"
+            with grpc.insecure_channel(
+                f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", -1)]
+            ) as channel:
+                yield calls_over(channel)
+        finally:
+            process.terminate()
+
+
+needs_mlmd = pytest.mark.skipif(
+    not Path(PEERS_PYTHON).exists(),
+    reason="ML Metadata's wheel is not installed: run 'make peers', or set HEADWATER_PEERS_PYTHON",
+)
