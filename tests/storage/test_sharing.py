@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.message import Message
 
 from headwater.embedded import EmbeddedTransport, open_transport
-from headwater.errors import AlreadyExists, DeadlineExceeded, InvalidRequest, Unavailable
+from headwater.errors import AlreadyExists, DeadlineExceeded, InvalidRequest, ResourceExhausted, Unavailable
 from headwater.storage.database import Database, Deadline
 from headwater.storage.opening import open_database
 from headwater.v1 import metadata_store_pb2 as pb
@@ -179,6 +179,24 @@ def test_a_store_works_on_both_sides_of_a_fork(store: EmbeddedTransport) -> None
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     assert sorted(found.uri for found in get(store, 1, 2, 3)) == ["before", "child", "parent"]
+
+
+def test_a_full_disk_refuses_the_write_and_harms_nothing(url: str) -> None:
+    database = open_database(url)
+    store = EmbeddedTransport(database)
+    store.call("PutArtifactType", rpc.PutArtifactTypeRequest(artifact_type=pb.ArtifactType(name="Data")))
+    put(store, pb.Artifact(type_id=DATA, uri="before"))
+    # SQLite raises the same error when the file may not grow as when the disk is full.
+    (pages,) = database.write(lambda tx: tx.begun().execute("PRAGMA page_count").fetchone())
+    database.write(lambda tx: tx.begun().execute(f"PRAGMA max_page_count={pages}").fetchall())
+
+    with pytest.raises(ResourceExhausted, match="full"):
+        put(store, *[pb.Artifact(type_id=DATA, uri="x" * 1000)] * 1000)
+    assert [found.uri for found in get(store, *range(1, 2000))] == ["before"]
+
+    database.write(lambda tx: tx.begun().execute("PRAGMA max_page_count=1000000").fetchall())
+    assert put(store, *[pb.Artifact(type_id=DATA, uri="x" * 1000)] * 1000) == list(range(2, 1002))
+    store.close()
 
 
 def test_a_closed_store_says_so(url: str) -> None:
