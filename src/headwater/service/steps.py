@@ -1,5 +1,6 @@
 """RPCs that record whole steps: PutExecution for one, PutLineageSubgraph for many."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from headwater.errors import InvalidRequest, NotFound, OutOfRange
@@ -76,10 +77,20 @@ def _event_of_pair(given: pb.Event, artifact_id: int | None, execution_id: int) 
 
 def _put_artifacts_by_external_id(tx: Transaction, artifacts: Sequence[pb.Artifact]) -> list[int]:
     """Put artifacts; one whose external id is stored, or came earlier, updates that artifact."""
-    external_ids = [artifact.external_id for artifact in artifacts if _is_found_by_external_id(artifact)]
-    if len(external_ids) == len(set(external_ids)):
-        return put_nodes(tx, ARTIFACT, _with_stored_ids(tx, artifacts))
-    return [put_nodes(tx, ARTIFACT, _with_stored_ids(tx, [artifact]))[0] for artifact in artifacts]
+    # The second artifact of an external id can only be put when the first is stored, and so on.
+    rounds: list[list[int]] = []
+    occurrences: Counter[str] = Counter()
+    for index, artifact in enumerate(artifacts):
+        earlier = occurrences[artifact.external_id] if _is_found_by_external_id(artifact) else 0
+        occurrences[artifact.external_id] += 1
+        if earlier == len(rounds):
+            rounds.append([])
+        rounds[earlier].append(index)
+    ids: dict[int, int] = {}
+    for indexes in rounds:
+        put = put_nodes(tx, ARTIFACT, _with_stored_ids(tx, [artifacts[index] for index in indexes]))
+        ids |= zip(indexes, put, strict=True)
+    return [ids[index] for index in range(len(artifacts))]
 
 
 def _is_found_by_external_id(artifact: pb.Artifact) -> bool:
@@ -108,21 +119,25 @@ def _put_contexts(
     stored = find_names(tx, CONTEXT, keys) if reuses_by_name else {}
     if reuses_by_id:
         require_stored(tx, CONTEXT, [context.id for context in contexts if context.HasField("id")])
-    ids: list[int] = []
+    to_put: list[pb.Context] = []
+    places: dict[tuple[int, str], int] = {}
+    found: list[tuple[bool, int]] = []  # Whether it is put, and its place in to_put or else its id.
     for context in contexts:
         key = (context.type_id, context.name)
         if reuses_by_id and context.HasField("id"):
-            ids.append(context.id)
+            found.append((False, context.id))
         elif not context.HasField("type_id") or not context.HasField("name"):
             raise InvalidRequest("a context of a recorded step needs its type_id and its name")
         elif not context.HasField("id") and key in stored:
-            ids.append(stored[key])
+            found.append((False, stored[key]))
+        elif not context.HasField("id") and reuses_by_name and key in places:
+            found.append((True, places[key]))
         else:
-            (context_id,) = put_nodes(tx, CONTEXT, [context])
-            ids.append(context_id)
-            if reuses_by_name:
-                stored[key] = context_id
-    return ids
+            places[key] = len(to_put)
+            found.append((True, len(to_put)))
+            to_put.append(context)
+    put = put_nodes(tx, CONTEXT, to_put)
+    return [put[number] if is_put else number for is_put, number in found]
 
 
 def _link_all(
