@@ -75,7 +75,6 @@ differential: setup peers  ## compare with ML Metadata's engine on many random s
 	$(BIN)/python tests/differential/run.py --seeds $(or $(SEEDS),1-200) --steps $(or $(STEPS),200)
 
 benchmark: setup peers  ## measure against ML Metadata's engine; see tests/benchmarks/README.md
-	$(PIP) --requirement tests/benchmarks/requirements.txt
 	$(BIN)/python tests/benchmarks/run.py $(BENCHMARK_ARGS)
 
 clean:  ## remove the virtual environments and caches

@@ -1,6 +1,7 @@
 """The gRPC server around ``headwater.service``: listening, TLS, health, reflection, logs, a clean stop."""
 
 import logging
+import ssl
 import time
 from concurrent import futures
 from pathlib import Path
@@ -148,6 +149,16 @@ def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
     if config.tls_cert_file is None or config.tls_key_file is None:
         raise InvalidRequest("TLS needs both tls_cert_file and tls_key_file")
     ca_file = config.tls_client_ca_file
+    try:
+        # gRPC would take any bytes and fail later, as if the port were taken.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
+            config.tls_cert_file, config.tls_key_file, password=lambda: b""
+        )
+    except (ssl.SSLError, OSError) as error:
+        raise FailedPrecondition(
+            f"{str(config.tls_cert_file)!r} and {str(config.tls_key_file)!r} are not a readable certificate and "
+            "the private key that belongs to it, both in PEM and without a password"
+        ) from error
     return grpc.ssl_server_credentials(
         [(_content(config.tls_key_file), _content(config.tls_cert_file))],
         root_certificates=None if ca_file is None else _content(ca_file),

@@ -24,20 +24,23 @@ def commands(command=main, path=()):
         yield " ".join(path), command
 
 
+COMMANDS = dict(commands())
+
+
 def settings():
     """Every setting, once, by its flag."""
     return {
         option.opts[0]: option
-        for _, command in commands()
+        for command in COMMANDS.values()
         for option in command.params
         if isinstance(option, Setting)
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "command"), commands(), ids=lambda value: value if isinstance(value, str) else ""
-)
-def test_every_command_is_documented_and_its_help_has_an_example(name, command):
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_is_documented_and_its_help_has_an_example(name):
+    command = COMMANDS[name]
+
     assert f"{name}`" in CLI or f"headwater {name} " in CLI
     assert f"headwater {name}" in (command.epilog or "")
     assert all(option.help for option in command.params if isinstance(option, click.Option))
@@ -46,7 +49,7 @@ def test_every_command_is_documented_and_its_help_has_an_example(name, command):
 def test_every_option_is_documented():
     flags = {
         option.opts[0]
-        for _, command in commands()
+        for command in COMMANDS.values()
         for option in command.params
         if isinstance(option, click.Option) and option.opts[0].startswith("--")
     }
@@ -75,6 +78,11 @@ def default_of(option):
     return "none" if default is None else str(default)
 
 
+@pytest.fixture
+def _in_the_directory_of_the_store(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 def examples():
     """The commands in blocks of ``console``, each with the output shown below it; ``None`` if none is."""
     for block in re.findall(r"^```console\n(.*?)^```", CLI, re.MULTILINE | re.DOTALL):
@@ -82,10 +90,9 @@ def examples():
             yield pytest.param(shlex.split(command), output or None, id=command)
 
 
-@pytest.mark.parametrize(("arguments", "output"), examples())
-def test_an_example_does_what_it_shows(run, taxi, tmp_path, monkeypatch, arguments, output):
-    monkeypatch.chdir(tmp_path)
-
+@pytest.mark.parametrize(("arguments", "output"), list(examples()))
+@pytest.mark.usefixtures("_in_the_directory_of_the_store")
+def test_an_example_does_what_it_shows(run, taxi, arguments, output):
     result = run(*arguments, env={"HEADWATER_TARGET": taxi.url})
 
     assert result.exit_code == 0, result.output

@@ -7,7 +7,7 @@ DATABASE = ("--database-url", "sqlite://")
 
 def port_tried(result):
     """The port in the sentence about an address that cannot be listened on."""
-    return result.output.partition("cannot listen on ")[2].partition(": ")[0]
+    return result.stderr.partition("cannot listen on ")[2].partition(": ")[0]
 
 
 # 192.0.2.1 is an address of documentation, which no machine has: serve names what it would have listened on.

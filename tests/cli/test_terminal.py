@@ -40,7 +40,7 @@ def test_a_table_fits_the_terminal_and_breaks_long_cells_rather_than_cut_them(ta
 
 
 def test_a_narrow_terminal_is_spared_the_columns_that_matter_least(taxi):
-    shown = ESCAPE.sub("", seen("artifact", "list", "--target", taxi.url, columns=46))
+    shown = ESCAPE.sub("", seen("artifact", "list", "--target", taxi.url, columns=52))
 
     assert shown.splitlines()[0].split() == ["id", "type", "name", "uri", "state"]
 

@@ -43,6 +43,8 @@ def main() -> None:
     Say where the store is with --target (or HEADWATER_TARGET): a server's HOST:PORT, or the URL of a
     database, for example sqlite:////var/lib/headwater.db (four slashes for an absolute path).
     """
+    # gRPC's core writes to stderr by itself, in a form of its own; what matters to users is said by us.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False
 

@@ -33,7 +33,7 @@ def _listing_options(command: Callable[..., None]) -> Callable[..., None]:
                 "--filter",
                 "condition",
                 metavar="FILTER",
-                help="Only those that meet a condition; see docs/filters.md.",
+                help='Only those that meet a condition, for example "state = LIVE".',
             ),
             click.option(
                 "--order-by",

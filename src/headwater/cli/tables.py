@@ -93,11 +93,11 @@ def _print_on_terminal(
     from rich.text import Text
 
     console = Console(highlight=False)
-    widths = {name: max(map(len, column)) for name, *column in zip(columns, *cells, strict=True) if column}
+    widths = {column[0]: max(map(len, column)) for column in zip(columns, *cells, strict=True)}
     least = {name: min(width, _LEAST_WIDTH) if name in folded else width for name, width in widths.items()}
     shown = list(columns)
     for name in dropped:
-        if sum(least.get(name, 0) + 2 for name in shown) > console.width:
+        if sum(least[name] + 2 for name in shown) - 2 > console.width:
             shown.remove(name)
     table = Table(
         box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold"
@@ -108,7 +108,7 @@ def _print_on_terminal(
             justify="right" if name in numbers else "left",
             no_wrap=name not in folded,
             overflow="fold",
-            min_width=min(least.get(name, 0), 8),
+            min_width=min(least[name], 8),
         )
     for row in cells:
         table.add_row(*(Text(cell) for name, cell in zip(columns, row, strict=True) if name in shown))

@@ -134,6 +134,9 @@ def _as_ours(error: grpc.RpcError) -> errors.HeadwaterError:
             "; send or ask for fewer nodes at a time, or raise max_message_bytes, "
             "here for answers and at the server for requests"
         )
+    if error.code() is grpc.StatusCode.CANCELLED:
+        # We cancel nothing: a server that stops just now says this of calls it has not begun.
+        return errors.Unavailable("the server is stopping")
     return ERRORS[error.code()](details)
 
 
