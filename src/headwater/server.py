@@ -149,6 +149,7 @@ def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
     if config.tls_cert_file is None or config.tls_key_file is None:
         raise InvalidRequest("TLS needs both tls_cert_file and tls_key_file")
     ca_file = config.tls_client_ca_file
+    key, cert = _content(config.tls_key_file), _content(config.tls_cert_file)
     try:
         # gRPC would take any bytes and fail later, as if the port were taken.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(
@@ -160,7 +161,7 @@ def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
             "the private key that belongs to it, both in PEM and without a password"
         ) from error
     return grpc.ssl_server_credentials(
-        [(_content(config.tls_key_file), _content(config.tls_cert_file))],
+        [(key, cert)],
         root_certificates=None if ca_file is None else _content(ca_file),
         require_client_auth=ca_file is not None,
     )
