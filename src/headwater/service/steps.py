@@ -1,7 +1,7 @@
 """RPCs that record whole steps: PutExecution for one, PutLineageSubgraph for many."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from headwater.errors import InvalidRequest, NotFound, OutOfRange
 from headwater.service.nodes import require_stored
@@ -15,6 +15,8 @@ from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
 _NO_ARTIFACT = -1
+
+AnyNode = TypeVar("AnyNode", pb.Artifact, pb.Context)
 
 
 def put_execution(tx: Transaction, request: rpc.PutExecutionRequest) -> rpc.PutExecutionResponse:
@@ -75,22 +77,32 @@ def _event_of_pair(given: pb.Event, artifact_id: int | None, execution_id: int) 
     return event
 
 
+def _runs(nodes: Sequence[AnyNode], key_of: Callable[[AnyNode], Hashable]) -> Iterator[list[AnyNode]]:
+    """Cut ``nodes`` so that keys looked up at the beginning of a run find what they would at their node.
+
+    ``key_of`` gives ``None`` for nodes that are not looked up. One run is what nearly every request has.
+    """
+    run: list[AnyNode] = []
+    keys: set[Hashable] = set()
+    has_update = False
+    for node in nodes:
+        key = key_of(node)
+        if key is not None and (key in keys or has_update):
+            yield run
+            run, keys, has_update = [], set(), False
+        run.append(node)
+        keys.add(key)
+        has_update = has_update or node.HasField("id")
+    if run:
+        yield run
+
+
 def _put_artifacts_by_external_id(tx: Transaction, artifacts: Sequence[pb.Artifact]) -> list[int]:
     """Put artifacts; one whose external id is stored, or came earlier, updates that artifact."""
-    # The second artifact of an external id can only be put when the first is stored, and so on.
-    rounds: list[list[int]] = []
-    occurrences: Counter[str] = Counter()
-    for index, artifact in enumerate(artifacts):
-        earlier = occurrences[artifact.external_id] if _is_found_by_external_id(artifact) else 0
-        occurrences[artifact.external_id] += 1
-        if earlier == len(rounds):
-            rounds.append([])
-        rounds[earlier].append(index)
-    ids: dict[int, int] = {}
-    for indexes in rounds:
-        put = put_nodes(tx, ARTIFACT, _with_stored_ids(tx, [artifacts[index] for index in indexes]))
-        ids |= zip(indexes, put, strict=True)
-    return [ids[index] for index in range(len(artifacts))]
+    ids: list[int] = []
+    for run in _runs(artifacts, lambda one: one.external_id if _is_found_by_external_id(one) else None):
+        ids += put_nodes(tx, ARTIFACT, _with_stored_ids(tx, run))
+    return ids
 
 
 def _is_found_by_external_id(artifact: pb.Artifact) -> bool:
@@ -115,29 +127,33 @@ def _put_contexts(
     tx: Transaction, contexts: Sequence[pb.Context], *, reuses_by_name: bool, reuses_by_id: bool
 ) -> list[int]:
     """Put contexts, or find the stored ones, which then stay as they are; ids in order."""
-    keys = [(context.type_id, context.name) for context in contexts if not context.HasField("id")]
-    stored = find_names(tx, CONTEXT, keys) if reuses_by_name else {}
     if reuses_by_id:
         require_stored(tx, CONTEXT, [context.id for context in contexts if context.HasField("id")])
-    to_put: list[pb.Context] = []
-    places: dict[tuple[int, str], int] = {}
-    found: list[tuple[bool, int]] = []  # Whether it is put, and its place in to_put or else its id.
-    for context in contexts:
-        key = (context.type_id, context.name)
-        if reuses_by_id and context.HasField("id"):
-            found.append((False, context.id))
-        elif not context.HasField("type_id") or not context.HasField("name"):
-            raise InvalidRequest("a context of a recorded step needs its type_id and its name")
-        elif not context.HasField("id") and key in stored:
-            found.append((False, stored[key]))
-        elif not context.HasField("id") and reuses_by_name and key in places:
-            found.append((True, places[key]))
-        else:
-            places[key] = len(to_put)
-            found.append((True, len(to_put)))
-            to_put.append(context)
-    put = put_nodes(tx, CONTEXT, to_put)
-    return [put[number] if is_put else number for is_put, number in found]
+    ids: list[int] = []
+    for run in _runs(
+        contexts, lambda one: _name_key(one) if reuses_by_name and not one.HasField("id") else None
+    ):
+        keys = [_name_key(context) for context in run if not context.HasField("id")]
+        stored = find_names(tx, CONTEXT, keys) if reuses_by_name else {}
+        to_put: list[pb.Context] = []
+        found: list[int | None] = []  # The id of a stored context, or None for one that is put.
+        for context in run:
+            if reuses_by_id and context.HasField("id"):
+                found.append(context.id)
+            elif not context.HasField("type_id") or not context.HasField("name"):
+                raise InvalidRequest("a context of a recorded step needs its type_id and its name")
+            elif not context.HasField("id") and _name_key(context) in stored:
+                found.append(stored[_name_key(context)])
+            else:
+                found.append(None)
+                to_put.append(context)
+        put = iter(put_nodes(tx, CONTEXT, to_put))
+        ids += [next(put) if context_id is None else context_id for context_id in found]
+    return ids
+
+
+def _name_key(context: pb.Context) -> tuple[int, str]:
+    return context.type_id, context.name
 
 
 def _link_all(
