@@ -6,17 +6,17 @@ from google.protobuf.message import Message
 
 from headwater.service.dispatch import Service
 from headwater.service.rpcs import MESSAGES
-from headwater.storage.database import PATIENT, Database, Deadline
+from headwater.storage.callers import PATIENT, Deadline
+from headwater.storage.database import Database
 from headwater.storage.opening import open_database
 
 
 class EmbeddedTransport:
     """Answers RPCs from a database in this process. Safe for threads, and across fork."""
 
-    def __init__(self, database: Database, *, owns: bool = True) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
         self._service = Service(database)
-        self._owns = owns
 
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
         """The response of ``rpc``; what was written is on disk.
@@ -30,13 +30,11 @@ class EmbeddedTransport:
 
     def close(self) -> None:
         """Close the database, unless it is the in-memory store that the whole process shares."""
-        if self._owns:
-            self._database.close()
+        self._database.close()
 
 
 def open_transport(
     database_url: str, *, create: bool = True, private: bool = False, **options: Any
 ) -> EmbeddedTransport:
     """Open a database in this process. For the arguments see ``storage.opening.open_database``."""
-    database = open_database(database_url, create=create, private=private, **options)
-    return EmbeddedTransport(database, owns=database.dialect.shared or private)
+    return EmbeddedTransport(open_database(database_url, create=create, private=private, **options))

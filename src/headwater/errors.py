@@ -67,11 +67,14 @@ class ResourceExhausted(HeadwaterError):
 
 
 class DeadlineExceeded(HeadwaterError):
-    """The caller's deadline passed before the answer was ready. Nothing was changed."""
+    """The caller's deadline passed before the answer was ready.
+
+    In process nothing was changed; over gRPC a write may have been carried out all the same.
+    """
 
 
 class Cancelled(HeadwaterError):
-    """The caller went away before its request began. Nothing was changed."""
+    """The caller went away before its request was carried out."""
 
 
 class Unavailable(HeadwaterError):

@@ -111,6 +111,7 @@ def _ended(
 _NARROW = 8
 _FEWEST_HOPS_AHEAD = 4
 _MOST_ARTIFACTS_AHEAD = 200
+_MOST_EVENTS_AHEAD = 2_000
 
 
 class _Events:
@@ -130,24 +131,31 @@ class _Events:
         """Rows of the event table that lead on from the nodes ``ids``."""
         unknown = [node_id for node_id in ids if (kind, node_id) not in self._ahead]
         if unknown and kind is ARTIFACT and len(ids) <= _NARROW and hops_left >= _FEWEST_HOPS_AHEAD:
-            self._look_ahead(unknown)
-            unknown = []
+            self._look_ahead(unknown, hops_left)
+            unknown = [node_id for node_id in unknown if (kind, node_id) not in self._ahead]
         rows = [row for node_id in ids for row in self._ahead.get((kind, node_id), ())]
         for batch in batches(unknown):
             rows += self._tx.rows(_events_of(kind, self._direction), Values(batch))
         return rows
 
-    def _look_ahead(self, artifact_ids: Sequence[int]) -> None:
-        read: dict[tuple[NodeKind, int], list[Any]] = {}
-        rows = self._tx.rows(_events_ahead(self._direction), Values(artifact_ids), _MOST_ARTIFACTS_AHEAD)
-        for artifact_id, *event in rows:
-            if artifact_id is None:
-                read.setdefault((EXECUTION, event[2]), []).append(event)
-                continue
-            events = read.setdefault((ARTIFACT, artifact_id), [])
-            if event[0] is not None:
-                events.append(event)
+    def _look_ahead(self, artifact_ids: Sequence[int], hops: int) -> None:
+        """Read the events of artifacts within ``hops`` and of their executions, unless they are many."""
+        near = self._tx.rows(
+            _artifacts_ahead(self._direction), Values(artifact_ids), hops // 2, _MOST_ARTIFACTS_AHEAD
+        )
+        reached: list[int] = list(dict.fromkeys(artifact_id for artifact_id, _ in near))
+        rows = self._tx.rows(
+            _events_ahead(self._direction), Values(reached), Values(reached), _MOST_EVENTS_AHEAD + 1
+        )
+        if len(rows) > _MOST_EVENTS_AHEAD:
+            return
+        read: dict[tuple[NodeKind, int], list[Any]] = {(ARTIFACT, node_id): [] for node_id in reached}
+        for is_of_artifact, *event in rows:
+            if is_of_artifact:
+                read[ARTIFACT, event[1]].append(event)
                 read.setdefault((EXECUTION, event[2]), [])
+            else:
+                read.setdefault((EXECUTION, event[2]), []).append(event)
         self._ahead |= read
 
 
@@ -168,33 +176,52 @@ def _is_followed(event: sa.FromClause, kind: NodeKind, direction: Direction) -> 
 
 
 @cache
-def _events_ahead(direction: Direction) -> Prepared:
-    """Events of the artifacts ``ids``, of their executions, of those executions' artifacts, and so on.
+def _artifacts_ahead(direction: Direction) -> Prepared:
+    """The artifacts ``ids``, those two hops on, and so on: nearest first, to a depth and a number.
 
-    Nearest first, as far as a limited number of artifacts reaches. Each row is the artifact whose event it
-    is and the event, NULLs for an artifact without any; then NULL and each event of their executions.
+    A recursive statement that is read row by row stops where its reader does.
     """
-    artifact, event = schema.artifact_table, schema.event_table
-    first, second = event.alias("first"), event.alias("second")
-    from_artifact = _is_followed(first, ARTIFACT, direction)
-    from_execution = _is_followed(second, EXECUTION, direction)
-    near = sa.select(artifact.c.id).where(InList(artifact.c.id, "ids")).cte("near", recursive=True)
+    artifact, first, second = _ends()
+    near = (
+        sa.select(artifact.c.id, sa.literal_column("0").label("depth"))
+        .where(InList(artifact.c.id, "ids"))
+        .cte("near", recursive=True)
+    )
     near = near.union(
-        sa.select(second.c.artifact_id)
+        sa.select(second.c.artifact_id, near.c.depth + sa.literal_column("1"))
         .select_from(near)
-        .join(first, sa.and_(first.c.artifact_id == near.c.id, from_artifact))
-        .join(second, sa.and_(second.c.execution_id == first.c.execution_id, from_execution))
+        .join(first, sa.and_(first.c.artifact_id == near.c.id, _is_followed(first, ARTIFACT, direction)))
+        .join(
+            second,
+            sa.and_(
+                second.c.execution_id == first.c.execution_id, _is_followed(second, EXECUTION, direction)
+            ),
+        )
+        .where(near.c.depth < sa.bindparam("depth", type_=sa.Integer()))
     )
-    reached = sa.select(near.c.id).limit(sa.bindparam("most", type_=sa.Integer())).cte("reached")
-    of_artifacts = sa.select(reached.c.id, *first.c).select_from(
-        reached.outerjoin(first, sa.and_(first.c.artifact_id == reached.c.id, from_artifact))
+    select = sa.select(near.c.id, near.c.depth).limit(sa.bindparam("most", type_=sa.Integer()))
+    return Prepared(select, "ids", "depth", "most")
+
+
+@cache
+def _events_ahead(direction: Direction) -> Prepared:
+    """Events of artifacts, each behind 1, and of the executions at their other ends, behind 0."""
+    _, first, second = _ends()
+    from_artifact = _is_followed(first, ARTIFACT, direction)
+    of_artifacts = sa.select(sa.literal_column("1"), *first.c).where(
+        InList(first.c.artifact_id, "artifacts"), from_artifact
     )
-    executions = (
-        sa.select(first.c.execution_id)
-        .where(first.c.artifact_id.in_(sa.select(reached.c.id)))
-        .where(from_artifact)
+    again = schema.event_table.alias("again")
+    executions = sa.select(again.c.execution_id).where(
+        InList(again.c.artifact_id, "same"), _is_followed(again, ARTIFACT, direction)
     )
-    of_executions = (
-        sa.select(sa.null(), *second.c).where(second.c.execution_id.in_(executions)).where(from_execution)
+    of_executions = sa.select(sa.literal_column("0"), *second.c).where(
+        second.c.execution_id.in_(executions), _is_followed(second, EXECUTION, direction)
     )
-    return Prepared(of_artifacts.union_all(of_executions), "ids", "most")
+    select = of_artifacts.union_all(of_executions).limit(sa.bindparam("most", type_=sa.Integer()))
+    return Prepared(select, "artifacts", "same", "most")
+
+
+def _ends() -> tuple[sa.FromClause, sa.FromClause, sa.FromClause]:
+    """Artifacts, the events that lead from them, and the events that lead on."""
+    return schema.artifact_table, schema.event_table.alias("first"), schema.event_table.alias("second")

@@ -22,7 +22,7 @@ from headwater.service.descriptors import descriptors_as_served
 from headwater.service.dispatch import Service
 from headwater.service.rpcs import MESSAGES, SERVICE_NAME
 from headwater.service.status import code_of
-from headwater.storage.database import Caller
+from headwater.storage.callers import Caller
 from headwater.storage.opening import open_database
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class _Methods(grpc.GenericRpcHandler):
                 return service.answer_bytes(name, request, _GrpcCaller(context))
             except HeadwaterError as error:
                 code = code_of(error)
-                context.abort(code, str(error))
+                context.abort(code, _fit(str(error)))
             finally:
                 self._log(name, code, began, len(request))
 
@@ -88,6 +88,19 @@ class _Methods(grpc.GenericRpcHandler):
                     "request_bytes": size_bytes,
                 },
             )
+
+
+# gRPC's clients refuse metadata past 8 KiB, in which a byte beyond ASCII takes three.
+_LONGEST_DETAILS = 2_000
+
+
+def _fit(details: str) -> str:
+    encoded = details.encode()
+    return (
+        details
+        if len(encoded) <= _LONGEST_DETAILS
+        else encoded[:_LONGEST_DETAILS].decode(errors="ignore") + "..."
+    )
 
 
 class Server:
@@ -116,7 +129,8 @@ class Server:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
         names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._grpc, pool=descriptors_as_served())
-        address = f"{config.host}:{config.port}"
+        host = f"[{config.host}]" if ":" in config.host and "[" not in config.host else config.host
+        address = f"{host}:{config.port}"
         try:
             if credentials is None:
                 self.port = self._grpc.add_insecure_port(address)
@@ -157,8 +171,8 @@ def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:
         )
     except (ssl.SSLError, OSError) as error:
         raise FailedPrecondition(
-            f"{str(config.tls_cert_file)!r} and {str(config.tls_key_file)!r} are not a readable certificate and "
-            "the private key that belongs to it, both in PEM and without a password"
+            f"{str(config.tls_cert_file)!r} and {str(config.tls_key_file)!r} are not a readable certificate "
+            "and the private key that belongs to it, both in PEM and without a password"
         ) from error
     return grpc.ssl_server_credentials(
         [(key, cert)],

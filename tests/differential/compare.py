@@ -152,7 +152,11 @@ def _listing(pages: Sequence[Answer], clock: Clock) -> Exchange:
     value = {
         "sizes": [len(getattr(page.response, plural)) for page in pages if page.response],
         "tokens": [
-            _plain_value(page.response.DESCRIPTOR.fields_by_name["next_page_token"], page.response.next_page_token, clock)
+            _plain_value(
+                page.response.DESCRIPTOR.fields_by_name["next_page_token"],
+                page.response.next_page_token,
+                clock,
+            )
             if page.response.HasField("next_page_token")
             else "unset"
             for page in pages
@@ -199,7 +203,9 @@ def differences(engine: Any, ours: Any, path: str = "") -> list[str]:
             ]
         more = [value for value in engine if value not in ours]
         less = [value for value in ours if value not in engine]
-        return [f"{path}: engine has {len(engine)}, headwater {len(ours)}; engine only {more!r}, headwater only {less!r}"]
+        return [
+            f"{path}: engine has {len(engine)}, headwater {len(ours)}; engine only {more!r}, headwater only {less!r}"
+        ]
     return [] if engine == ours else [f"{path}: engine {engine!r}, headwater {ours!r}"]
 
 

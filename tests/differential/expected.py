@@ -1,4 +1,6 @@
-"""The intended disagreements with MLMD's engine, each with its number in quirks.md or filter-query.md.
+"""The intended disagreements with MLMD's engine, by the names that docs/mlmd-differences.md gives them.
+
+Q: quirks of the engine, F: of its filters, T: of its types. "order": which of two faults is told.
 
 A predicate is as narrow as it can be made: it looks at what was asked and at both outcomes, and where the
 better answer is known to contain the engine's, or the engine can be asked for more, it checks that too.
@@ -13,10 +15,9 @@ from dataclasses import dataclass
 from google.protobuf.message import Message
 
 from headwater.v1 import metadata_store_pb2 as pb
-from headwater.v1 import metadata_store_service_pb2 as rpcs
 
 from .compare import ORDERED, Exchange, differences, without_order
-from .model import UNKNOWN_ID
+from .model import KINDS, UNKNOWN_ID
 from .sides import NOT_SENT
 from .steps import Listing, Step
 from .witness import Witness
@@ -46,9 +47,13 @@ def filters_of(request: Message) -> list[tuple[str, str]]:
     if "lineage_subgraph_query_options" in request.DESCRIPTOR.fields_by_name:
         query = request.lineage_subgraph_query_options
         found = [
-            (kind, getattr(query, f"{role}_{kind}s").filter_query) for role in ("starting", "ending") for kind in ("artifact", "execution")
+            (kind, getattr(query, f"{role}_{kind}s").filter_query)
+            for role in ("starting", "ending")
+            for kind in ("artifact", "execution")
         ]
-    elif request.DESCRIPTOR.name.startswith("Get") and isinstance(getattr(request, "options", None), pb.ListOperationOptions):
+    elif request.DESCRIPTOR.name.startswith("Get") and isinstance(
+        getattr(request, "options", None), pb.ListOperationOptions
+    ):
         kind = re.findall("Artifact|Execution|Context", request.DESCRIPTOR.name)[0].lower()
         found = [(kind, request.options.filter_query)]
     else:
@@ -89,7 +94,9 @@ def _both(*predicates: Predicate) -> Predicate:
 
 def _filter_has(pattern: str) -> Predicate:
     compiled = re.compile(pattern, re.DOTALL)
-    return lambda step, engine, ours, witness: any(compiled.search(text) for _, text in filters_of(engine.request))
+    return lambda step, engine, ours, witness: any(
+        compiled.search(text) for _, text in filters_of(engine.request)
+    )
 
 
 def _we_say(pattern: str) -> Predicate:
@@ -107,7 +114,10 @@ def _types_filled_in(step: Step, engine: Exchange, ours: Exchange, witness: Witn
     if (engine.code, ours.code) != ("OK", "OK"):
         return False
     value = copy.deepcopy(ours.value)
-    for holder, theirs in ((value, engine.value), (value.get("lineage_subgraph"), engine.value.get("lineage_subgraph"))):
+    for holder, theirs in (
+        (value, engine.value),
+        (value.get("lineage_subgraph"), engine.value.get("lineage_subgraph")),
+    ):
         for name in TYPE_LISTS:
             if not isinstance(holder, dict) or not isinstance(theirs, dict) or name not in theirs:
                 continue
@@ -120,7 +130,9 @@ def _types_filled_in(step: Step, engine: Exchange, ours: Exchange, witness: Witn
 
 
 def _listed(exchange: Exchange) -> list[dict]:
-    return next(exchange.value[name] for name in ("artifacts", "executions", "contexts") if name in exchange.value)
+    return next(
+        exchange.value[name] for name in ("artifacts", "executions", "contexts") if name in exchange.value
+    )
 
 
 def _is_whole(exchange: Exchange) -> bool:
@@ -136,6 +148,11 @@ def _pages_repeat(step: Step, engine: Exchange, ours: Exchange, witness: Witness
     return _is_whole(ours) and all(known.get(node["id"]) == node for node in _listed(engine))
 
 
+def both_repeat(engine: Exchange, ours: Exchange) -> bool:
+    """Q4a on both sides, when the engine plays against itself."""
+    return all(isinstance(side.value, dict) and side.value.get("repeats") for side in (engine, ours))
+
+
 def _page_too_large(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
     if not isinstance(step, Listing) or engine.request.options.max_result_size <= 100 or ours.code != "OK":
         return False
@@ -146,16 +163,27 @@ def _page_too_large(step: Step, engine: Exchange, ours: Exchange, witness: Witne
 
 
 def _other_listing(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
-    given = isinstance(step, Listing) and engine.request.options.next_page_token and engine.request.options.filter_query
+    given = (
+        isinstance(step, Listing)
+        and engine.request.options.next_page_token
+        and engine.request.options.filter_query
+    )
     changed = isinstance(step, Listing) and step.later is not None and step.later.HasField("filter_query")
-    return bool(given or changed) and (engine.code, ours.code) == ("OK", INVALID) and "belongs to another" in ours.text
+    return (
+        bool(given or changed)
+        and (engine.code, ours.code) == ("OK", INVALID)
+        and "belongs to another" in ours.text
+    )
 
 
 def _ending_filter_at_fault(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
     if engine.rpc != "GetLineageSubgraph" or ours.code != INVALID or engine.code not in ("OK", "NOT_FOUND"):
         return False
     query = engine.request.lineage_subgraph_query_options
-    ending = (("artifact", query.ending_artifacts.filter_query), ("execution", query.ending_executions.filter_query))
+    ending = (
+        ("artifact", query.ending_artifacts.filter_query),
+        ("execution", query.ending_executions.filter_query),
+    )
     return any(text and witness.refuses_filter(kind, text) for kind, text in ending)
 
 
@@ -177,41 +205,168 @@ def _both_spellings(step: Step, engine: Exchange, ours: Exchange, witness: Witne
 def _dangling(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
     events = [message for message in messages(engine.request) if isinstance(message, pb.Event)]
     unknown = any(UNKNOWN_ID in (event.artifact_id, event.execution_id) for event in events)
-    return unknown and engine.rpc in ("PutExecution", "PutLineageSubgraph") and (engine.code, ours.code) == ("OK", INVALID)
+    return (
+        unknown
+        and engine.rpc in ("PutExecution", "PutLineageSubgraph")
+        and (engine.code, ours.code) == ("OK", INVALID)
+    )
 
 
-def _strings(request: Message) -> list[str]:
-    return [
-        text
-        for message in messages(request)
-        for field, value in message.ListFields()
-        for text in ([value] if isinstance(value, str) else value if field.name == "uris" else ())
-    ]
+def _strings(request: Message) -> Iterator[str]:
+    """All texts in a request, names of properties among them."""
+    for message in messages(request):
+        for field, value in message.ListFields():
+            if isinstance(value, str):
+                yield value
+            elif field.name in ("properties", "custom_properties"):
+                yield from value
 
 
 def _has_string(pattern: str) -> Predicate:
-    return lambda step, engine, ours, witness: any(re.search(pattern, text) for text in _strings(engine.request))
+    return lambda step, engine, ours, witness: any(
+        re.search(pattern, text) for text in _strings(engine.request)
+    )
+
+
+def _empty_any(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    values = [m for m in messages(engine.request) if isinstance(m, pb.Value) and m.HasField("proto_value")]
+    return any(not value.proto_value.type_url for value in values)
+
+
+def _rpc(name: str) -> Predicate:
+    return lambda step, engine, ours, witness: engine.rpc == name
 
 
 def _not_finite(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
-    doubles = [m.double_value for m in messages(engine.request) if isinstance(m, pb.Value) and m.HasField("double_value")]
+    doubles = [
+        m.double_value
+        for m in messages(engine.request)
+        if isinstance(m, pb.Value) and m.HasField("double_value")
+    ]
     return (engine.code, ours.code) == ("INTERNAL", INVALID) and not all(map(math.isfinite, doubles))
 
 
+def _shares_names(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    """A node has one name among its declared and its custom properties, or had before the engine lost it."""
+    if engine.rpc != "GetArtifactsByID" or (engine.code, ours.code) != ("OK", "OK"):
+        return False
+    theirs, our = _listed(engine)[0], _listed(ours)[0]
+    names = [set(our.get(group, ())) for group in ("properties", "custom_properties")]
+    rest = {name: value for name, value in our.items() if name not in ("properties", "custom_properties")}
+    return (
+        bool(names[0] & names[1] or names[0] - set(theirs.get("properties", ())))
+        and rest.items() <= theirs.items()
+    )
+
+
+def _one_start_less(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    if engine.rpc != "GetLineageSubgraph" or (engine.code, ours.code) != ("OK", "OK"):
+        return False
+    theirs, our = (exchange.value["lineage_subgraph"].get("artifacts", []) for exchange in (engine, ours))
+    return len(theirs) == 101 and len(our) == 100 and all(node in theirs for node in our)
+
+
+def _names_of_types(request: Message) -> list[tuple[str, str, str]]:
+    return [
+        (kind, given.name, given.version) for kind in KINDS for given in getattr(request, f"{kind}_types")
+    ]
+
+
+def _type_twice(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    if engine.rpc != "PutTypes":
+        return False
+    names = _names_of_types(engine.request)
+    return len(names) > len(set(names)) and engine.code != ours.code
+
+
+def _external_id_lost(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    lines = differences(engine.value, ours.value)
+    return len(lines) == 1 and bool(
+        re.fullmatch(r"context_type\.external_id: engine '', headwater '.+'", lines[0])
+    )
+
+
 def _reused_context(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
-    return engine.rpc in ("PutExecution", "PutLineageSubgraph") and engine.request.options.reuse_context_if_already_exist
+    return (
+        engine.rpc in ("PutExecution", "PutLineageSubgraph")
+        and engine.request.options.reuse_context_if_already_exist
+    )
 
 
 INTENDED: tuple[Intended, ...] = (
     Intended("Q1", "NaN and the infinities are INVALID_ARGUMENT, not INTERNAL.", _not_finite),
-    Intended("Q3", "A page of more than 100 is cut to 100 and has a token; the engine gives 101 and loses the rest.", _page_too_large),
-    Intended("Q4a", "The engine repeats pages when many nodes share one update time; ours gives each node once.", _pages_repeat),
-    Intended("Q4c", "A page token goes with its filter; the engine does not notice another one.", _other_listing),
-    Intended("Q5", "An empty custom value ends the engine's process; ours refuses it.", _codes(NOT_SENT, "INVALID_ARGUMENT|NOT_FOUND|ALREADY_EXISTS")),
+    Intended(
+        "Q2",
+        "A declared and a custom property of one name are two properties, in updates too.",
+        _shares_names,
+        diverges=True,
+    ),
+    Intended(
+        "Q3",
+        "A page of more than 100 is cut to 100 and has a token; the engine gives 101 and loses the rest.",
+        _page_too_large,
+    ),
+    Intended(
+        "Q4a",
+        "The engine repeats pages when many nodes share one update time; ours gives each node once.",
+        _pages_repeat,
+    ),
+    Intended(
+        "Q4c", "A page token goes with its filter; the engine does not notice another one.", _other_listing
+    ),
+    Intended(
+        "Q5",
+        "An empty custom value ends the engine's process; ours refuses it.",
+        _codes(NOT_SENT, "INVALID_ARGUMENT|NOT_FOUND|ALREADY_EXISTS"),
+    ),
+    Intended(
+        "Q6",
+        "The text that the engine stores for NULL is refused: the engine could not read the node.",
+        _both(_codes("OK", INVALID), _has_string("^__MLMD_NULL__$")),
+        diverges=True,
+    ),
+    Intended(
+        "Q6",
+        "A custom text that the engine would read back as a struct is refused.",
+        _both(_has_string("^mlmd-struct::"), _codes("OK", INVALID)),
+        diverges=True,
+    ),
+    Intended(
+        "Q6b",
+        "A proto value without type_url is refused.",
+        _both(_codes("OK", INVALID), _empty_any),
+        diverges=True,
+    ),
+    Intended(
+        "Q7",
+        "Strings with a NUL byte are refused; the engine cuts them.",
+        _both(_codes("OK", INVALID), _has_string("\0")),
+        diverges=True,
+    ),
     Intended("Q8", "Events of nodes that do not exist are refused.", _dangling, diverges=True),
-    Intended("Q12", "A unique violation on update is ALREADY_EXISTS.", _codes("INTERNAL", "ALREADY_EXISTS", "UNIQUE constraint failed")),
-    Intended("Q20", "Types come with external_id, base_type, input and output types in every answer.", _types_filled_in),
-    Intended("Q23", "An ending filter at fault is refused whether or not a node comes to be tested against it.", _ending_filter_at_fault),
+    Intended(
+        "Q9",
+        "An empty pair attributes nothing; the engine attributes the artifact -1 and then fails.",
+        _both(_codes("INTERNAL", "OK", r"Results missing for ids: \{-1\}"), _rpc("GetArtifactsByContext")),
+    ),
+    Intended(
+        "Q12",
+        "A unique violation on update is ALREADY_EXISTS.",
+        _codes("INTERNAL", "ALREADY_EXISTS", "UNIQUE constraint failed"),
+    ),
+    Intended(
+        "Q20",
+        "Types come with external_id, base_type, input and output types in every answer.",
+        _types_filled_in,
+    ),
+    Intended(
+        "Q23",
+        "An ending filter at fault is refused whether or not a node comes to be tested against it.",
+        _ending_filter_at_fault,
+    ),
+    Intended(
+        "Q23", "A subgraph starts from 100 nodes, as its proto says; the engine takes 101.", _one_start_less
+    ),
     Intended(
         "Q36",
         "With reuse_context_if_already_exist a new context whose external id is taken is ALREADY_EXISTS; the engine "
@@ -223,13 +378,21 @@ INTENDED: tuple[Intended, ...] = (
         "An enum predicate may stand twice.",
         _codes(INVALID, "OK|NOT_FOUND", "cannot be rewritten successfully for matched enum predicate"),
     ),
-    Intended("F9", "Integers beyond INT64 are refused.", _both(_codes("OK|NOT_FOUND", INVALID), _we_say("does not fit in 64 bits"))),
+    Intended(
+        "F9",
+        "Integers beyond INT64 are refused.",
+        _both(_codes("OK|NOT_FOUND", INVALID), _we_say("does not fit in 64 bits")),
+    ),
     Intended(
         "F11",
         "What only some database could do is refused with INVALID_ARGUMENT.",
         _codes("INTERNAL", INVALID, "no such function|no such table|syntax error|no such column"),
     ),
-    Intended("F11", "Functions outside a small set are refused.", _both(_codes("OK|NOT_FOUND", INVALID), _we_say("unknown function"))),
+    Intended(
+        "F11",
+        "Functions outside a small set are refused.",
+        _both(_codes("OK|NOT_FOUND", INVALID), _we_say("unknown function")),
+    ),
     Intended("F13", "One property may be named with and without back quotes.", _both_spellings),
     Intended(
         "F15",
@@ -238,6 +401,28 @@ INTENDED: tuple[Intended, ...] = (
             _codes(INVALID, "OK|NOT_FOUND", "Unsupported enum value specified"),
             _filter_has(r"\b(ABANDONED|REFERENCE|PENDING_OUTPUT|UNKNOWN)\b"),
         ),
+    ),
+    Intended(
+        "F16",
+        "``<>`` and IN without blanks do for enums too.",
+        _both(
+            _codes(INVALID, "OK|NOT_FOUND", "Unrecognized name|Syntax error"),
+            _filter_has(r"(state|\.type)\s*(<>|\s(NOT\s+)?IN\()"),
+        ),
+    ),
+    Intended(
+        "F16",
+        "No blanks around any dot; the engine allows some after the label of a neighbour.",
+        _both(_codes("OK|NOT_FOUND", INVALID), _filter_has(r"_\w+\.\s"), _we_say("no blanks are allowed")),
+    ),
+    Intended(
+        "T1",
+        "A type that is twice in one request is compared with what the first one made of it.",
+        _type_twice,
+        diverges=True,
+    ),
+    Intended(
+        "T1", "A type that is twice in one request keeps its external id.", _external_id_lost, diverges=True
     ),
     Intended("order", "Of two faults in one request either may be named.", _other_fault),
 )

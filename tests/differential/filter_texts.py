@@ -1,7 +1,7 @@
 """Filter texts drawn from a grammar: mostly well formed, some with one fault, a few torn to pieces.
 
-Every table here follows /work's filter-query.md: the names a kind has, the neighbours, the enum words. What
-the engine gets wrong (F2..F16) is in ``QUIRKS``, each with what to ask it instead.
+The tables hold what MLMD's filter language knows: the names a kind has, the neighbours, the enum words. What
+the engine gets wrong (F2 to F16, see ``expected``) is in ``QUIRKS``, each with what to ask it instead.
 """
 
 import re
@@ -13,15 +13,35 @@ from google.protobuf.message import Message
 
 from .steps import Translation
 
-STRINGS = {"name": ("n1", "n2", "n3", "n9", "c1", "c2"), "uri": ("", "u1", "u2", "s3://b/k"), "external_id": ("x1", "x2", "x3")}
+NAMES = {
+    "artifact": ("n1", "n2", "n3", "n4", "n5", "n9"), "execution": ("n1", "n2", "n3", "n4", "n5", "n9"),
+    "context": ("c1", "c2", "c3", "c4", "c5", "c15"),
+}  # fmt: skip
+STRINGS = {"uri": ("", "u1", "u2", "s3://b/k"), "external_id": ("x1", "x2", "x3")}
 STATES = ("UNKNOWN", "PENDING", "LIVE", "MARKED_FOR_DELETION", "DELETED")
 EXECUTION_STATES = ("UNKNOWN", "NEW", "RUNNING", "COMPLETE", "FAILED", "CACHED", "CANCELED")
 EVENT_TYPES = ("INPUT", "OUTPUT", "DECLARED_INPUT", "DECLARED_OUTPUT", "INTERNAL_INPUT", "INTERNAL_OUTPUT")
 INT_OPERATORS = ("=", "!=", "<>", "<", "<=", ">", ">=")
-STRING_OPERATORS = ("=", "!=", "<>", "<", ">=")
-PROPERTIES = {"int_value": ("i", "i2"), "double_value": ("d",), "string_value": ("s", "my prop"), "bool_value": ("b",)}
-CUSTOM = {"int_value": ("ci", "cv"), "double_value": ("cd",), "string_value": ("cs", "cv", "a:b.c"), "bool_value": ("cb",)}
-DATABASE_ONLY = ("REGEXP_CONTAINS(name, 'n')", "id IN UNNEST([1])", "EXISTS(SELECT 1)", "TRIM(name) = 'n1'", "DIV(id, 2) = 1")
+STRING_OPERATORS = ("=", "!=", "<>", "<", ">=", "<=", ">")
+PROPERTIES = {
+    "int_value": ("i", "i2"),
+    "double_value": ("d",),
+    "string_value": ("s", "my prop"),
+    "bool_value": ("b",),
+}
+CUSTOM = {
+    "int_value": ("ci", "cv"),
+    "double_value": ("cd",),
+    "string_value": ("cs", "cv", "a:b.c"),
+    "bool_value": ("cb",),
+}
+DATABASE_ONLY = (
+    "REGEXP_CONTAINS(name, 'n')",
+    "id IN UNNEST([1])",
+    "EXISTS(SELECT 1)",
+    "TRIM(name) = 'n1'",
+    "DIV(id, 2) = 1",
+)
 """What the engine hands on to the database, which mostly does not know it (F11)."""
 BEYOND = ("id = 9223372036854775808", "id < 18446744073709551615")
 NEIGHBOURS = {
@@ -59,7 +79,7 @@ VALID = (
 
 @dataclass(frozen=True)
 class Quirk:
-    """A filter at which the engine fails, and what to ask it instead; ``finding`` is in filter-query.md."""
+    """A filter at which the engine fails, and what to ask it instead; ``finding`` as in ``expected``."""
 
     finding: str
     kinds: Sequence[str]
@@ -88,18 +108,33 @@ QUIRKS = (
     Quirk("F2", E, "last_known_state = NEW OR last_known_state = NEW", "last_known_state = NEW"),
     Quirk("F2", A, "events_0.type = INPUT AND events_1.type = INPUT", "events_0.type = INPUT"),
     Quirk("F2", E, "events_0.type = INPUT OR events_0.type != INPUT", "events_0.type > 0"),
-    Quirk("F3", ALL, "properties.MyProp.int_value >= 0", lambda n: "MyProp" in n.properties and n.properties["MyProp"].int_value >= 0),
+    Quirk(
+        "F3",
+        ALL,
+        "properties.MyProp.int_value >= 0",
+        lambda n: "MyProp" in n.properties and n.properties["MyProp"].int_value >= 0,
+    ),
     Quirk("F3", ALL, "properties.I.int_value IS NOT NULL", "FALSE"),
     Quirk("F3", ALL, "custom_properties.CS.string_value = 'v1'", _custom("CS", "string_value", "v1")),
     Quirk("F4", ALL, "custom_properties.`x*`.string_value = 'v1'", _custom("x*", "string_value", "v1")),
     Quirk("F5", A, "uri = 'a\\\\b'", lambda n: n.uri == "a\\b"),
     Quirk("F5", A, "uri = 'line\\nbreak'", lambda n: n.uri == "line\nbreak"),
-    Quirk("F5", ALL, "custom_properties.cs.string_value = 'both \\' and \"'", _custom("cs", "string_value", "both ' and \"")),
+    Quirk(
+        "F5",
+        ALL,
+        "custom_properties.cs.string_value = 'both \\' and \"'",
+        _custom("cs", "string_value", "both ' and \""),
+    ),
     Quirk("F5", ALL, "custom_properties.cs.string_value LIKE '\\\\%_'", _custom("cs", "string_value", "%_")),
     Quirk("F6", C, "parent_contexts_a.create_time_since_epoch > 0", "parent_contexts_a.id > 0"),
     Quirk("F6", C, "child_contexts_a.last_update_time_since_epoch > 0", "child_contexts_a.id > 0"),
     Quirk("F6", C, "artifacts_a.external_id IS NULL OR artifacts_a.external_id != ''", "artifacts_a.id > 0"),
-    Quirk("F6", C, "artifacts_a.state != LIVE", "artifacts_a.state < 2 OR artifacts_a.state > 2 OR artifacts_a.state IS NULL"),
+    Quirk(
+        "F6",
+        C,
+        "artifacts_a.state != LIVE",
+        "artifacts_a.state < 2 OR artifacts_a.state > 2 OR artifacts_a.state IS NULL",
+    ),
     Quirk(
         "F6",
         C,
@@ -107,7 +142,7 @@ QUIRKS = (
         "executions_a.last_known_state < 1 OR executions_a.last_known_state > 1 OR executions_a.last_known_state IS NULL",
     ),
     Quirk("F7", ALL, "name = 'name'", lambda n: n.name == "name"),
-    Quirk("F7", A, "uri = 'uri'", "FALSE"),
+    Quirk("F7", A, "uri = 'uri'", lambda n: n.uri == "uri"),
     Quirk("F7", ALL, "type = 'type'", "FALSE"),
     Quirk("F7", ALL, "custom_properties.name.string_value = 'v1'", _custom("name", "string_value", "v1")),
     Quirk("F7", ALL, "custom_properties.cs.string_value = 'name'", _custom("cs", "string_value", "name")),
@@ -120,7 +155,12 @@ QUIRKS = (
     Quirk("F11", ALL, "MOD(id, 2) = 1", lambda n: n.id % 2 == 1),
     Quirk("F11", ALL, "id ^ 1 = 0", "id = 1"),
     Quirk("F13", ALL, "properties.b.bool_value OR properties.`b`.bool_value", "properties.b.bool_value"),
-    Quirk("F14", ("artifact", "execution"), "contexts_A.id = 1 AND contexts_a.id = 2", "contexts_b.id = 1 AND contexts_a.id = 2"),
+    Quirk(
+        "F14",
+        ("artifact", "execution"),
+        "contexts_A.id = 1 AND contexts_a.id = 2",
+        "contexts_b.id = 1 AND contexts_a.id = 2",
+    ),
     Quirk("F15", A, "state = ABANDONED", lambda n: n.state == 5),
     Quirk("F15", A, "state IN (LIVE, REFERENCE)", lambda n: n.state in (2, 6)),
     Quirk("F15", A, "state != REFERENCE", lambda n: n.state != 6),
@@ -130,8 +170,9 @@ QUIRKS = (
     Quirk("F16", A, "state IN(LIVE)", "state IN (LIVE)"),
     Quirk("F16", E, "last_known_state NOT IN(NEW, FAILED)", "last_known_state NOT IN (NEW, FAILED)"),
 )
-"""F13 to F16 are not in the document: one property in both spellings, two labels that differ in case, enum
-words that the engine does not know, and blanks or ``<>`` where it wants others."""
+"""F2 one enum predicate twice, F3 capitals in property names, F4 special characters in them, F5 escapes, F6 fields
+of neighbours, F7 texts equal to column names, F10 enum predicates inside of texts, F11 functions, F13 one property
+in both spellings, F14 labels that differ in case only, F15 missing enum words, F16 blanks and ``<>``."""
 
 
 def draw(random: Random, kind: str, *, step_number: int) -> str:
@@ -178,14 +219,14 @@ class _Grammar:
                 return f"NOT {self.expression(depth - 1)}"
             case 1:
                 return f"({self.expression(depth - 1)})"
-            case 2 | 3 | 4:
+            case 2 | 3:
                 return f"{self.expression(depth - 1)} {self._random.choice(('AND', 'and'))} {self.expression(depth - 1)}"
             case _:
                 return f"{self.expression(depth - 1)} {self._random.choice(('OR', 'or'))} {self.expression(depth - 1)}"
 
     def _predicate(self) -> str:
-        draws = [self._id, self._id, self._string, self._string, self._type, self._time, self._property, self._property]
-        draws += [self._state, self._neighbour, self._neighbour]
+        draws = [self._id, self._string, self._string, self._type, self._time, self._property, self._property]
+        draws += [self._state, self._state, self._neighbour, self._neighbour]
         return self._random.choice(draws)()
 
     def _integers(self, column: str, values: Sequence[str]) -> str:
@@ -230,7 +271,10 @@ class _Grammar:
                 return f"{column} = {choice(words)}"
 
     def _id(self) -> str:
-        return self._integers(self._random.choice(("id", "id", "type_id")), [str(n) for n in (1, 2, 3, 5, 8, 10, 12, 13, 20)])
+        return self._integers(
+            self._random.choice(("id", "id", "type_id")),
+            [str(n) for n in (1, 2, 3, 5, 8, 10, 12, 13, 15, 18, 20)],
+        )
 
     def _string(self) -> str:
         columns = ["name", "name", "external_id"]
@@ -238,7 +282,7 @@ class _Grammar:
         if self._kind == "artifact" or self._random.random() < 0.03:
             columns.append("uri")
         column = self._random.choice(columns)
-        return self._strings(column, STRINGS[column])
+        return self._strings(column, NAMES[self._kind] if column == "name" else STRINGS[column])
 
     def _type(self) -> str:
         return self._strings("type", TYPE_NAMES)
@@ -273,7 +317,16 @@ class _Grammar:
             return self._integers(column, ("0.5", "1.25", "-2.0", "1e3", "2"))
         if column.endswith("string_value"):
             return self._strings(column, ("v1", "v2", "", "n1"))
-        return self._random.choice((column, f"{column} = TRUE", f"{column} != false", f"NOT {column}", f"{column} IS NULL", f"{column} IS TRUE"))
+        return self._random.choice(
+            (
+                column,
+                f"{column} = TRUE",
+                f"{column} != false",
+                f"NOT {column}",
+                f"{column} IS NULL",
+                f"{column} IS TRUE",
+            )
+        )
 
     def _neighbour(self) -> str:
         neighbours = NEIGHBOURS[self._kind]
@@ -294,7 +347,7 @@ class _Grammar:
             case 0:
                 return self._integers(f"{alias}.id", ("1", "2", "3", "4"))
             case 1 | 2:
-                return self._strings(f"{alias}.name", STRINGS["name"])
+                return self._strings(f"{alias}.name", NAMES[neighbour.removesuffix("s").rpartition("_")[2]])
             case 3:
                 return self._strings(f"{alias}.type", TYPE_NAMES)
             case 4:
@@ -304,5 +357,7 @@ class _Grammar:
                 return f"{alias}.{column} {self._random.choice(('<', '>='))} @T{self._random.randint(0, self._step_number)}@"
             case _:
                 if neighbour == "artifacts":
-                    return self._random.choice((f"{alias}.state = {self._random.choice(STATES)}", f"{alias}.uri = 'u1'"))
+                    return self._random.choice(
+                        (f"{alias}.state = {self._random.choice(STATES)}", f"{alias}.uri = 'u1'")
+                    )
                 return f"{alias}.last_known_state = {self._random.choice(EXECUTION_STATES)}"

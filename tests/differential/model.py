@@ -17,7 +17,13 @@ UNKNOWN_ID = 987654
 """An id that no sequence comes to."""
 SIMPLE_TYPES = {
     "artifact": {1: "mlmd.Dataset", 2: "mlmd.Model", 3: "mlmd.Metrics", 4: "mlmd.Statistics"},
-    "execution": {5: "mlmd.Train", 6: "mlmd.Transform", 7: "mlmd.Process", 8: "mlmd.Evaluate", 9: "mlmd.Deploy"},
+    "execution": {
+        5: "mlmd.Train",
+        6: "mlmd.Transform",
+        7: "mlmd.Process",
+        8: "mlmd.Evaluate",
+        9: "mlmd.Deploy",
+    },
     "context": {},
 }
 
@@ -40,7 +46,8 @@ class StoredNode:
 class Model:
     types: dict[str, dict[int, StoredType]] = field(
         default_factory=lambda: {
-            kind: {type_id: StoredType(name) for type_id, name in SIMPLE_TYPES[kind].items()} for kind in KINDS
+            kind: {type_id: StoredType(name) for type_id, name in SIMPLE_TYPES[kind].items()}
+            for kind in KINDS
         }
     )
     nodes: dict[str, dict[int, StoredNode]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
@@ -79,16 +86,24 @@ class Model:
             case rpcs.PutContextsRequest():
                 self._put_nodes("context", response.context_ids, request.contexts)
             case rpcs.PutEventsRequest():
-                self.events += [(event.artifact_id, event.execution_id, event.type) for event in request.events]
+                self.events += [
+                    (event.artifact_id, event.execution_id, event.type) for event in request.events
+                ]
             case rpcs.PutAttributionsAndAssociationsRequest():
-                self.links["artifact"] += [(link.artifact_id, link.context_id) for link in request.attributions]
-                self.links["execution"] += [(link.execution_id, link.context_id) for link in request.associations]
+                self.links["artifact"] += [
+                    (link.artifact_id, link.context_id) for link in request.attributions
+                ]
+                self.links["execution"] += [
+                    (link.execution_id, link.context_id) for link in request.associations
+                ]
             case rpcs.PutParentContextsRequest():
                 self.parents += [(link.child_id, link.parent_id) for link in request.parent_contexts]
             case rpcs.PutExecutionRequest():
                 self._put_nodes("execution", [response.execution_id], [request.execution])
                 self._put_nodes("context", response.context_ids, request.contexts)
-                for artifact_id, pair in zip(response.artifact_ids, request.artifact_event_pairs, strict=True):
+                for artifact_id, pair in zip(
+                    response.artifact_ids, request.artifact_event_pairs, strict=True
+                ):
                     if pair.HasField("artifact"):
                         self._put_nodes("artifact", [artifact_id], [pair.artifact])
                     if pair.HasField("event"):

@@ -2,18 +2,22 @@
 
     python tests/differential/run.py --seeds 1-20 --steps 300 --headwater in-process
     python tests/differential/run.py --seeds 7 --steps 300 --headwater engine    # the control: MLMD twice
+    python tests/differential/run.py --special many                              # only some short sequences
 
 The engine runs in the interpreter that HEADWATER_PEERS_PYTHON names, else in .venv-peers. Exit code 1: an
 unexplained disagreement.
 """
 
 import argparse
+import contextlib
 import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 if not __package__:
@@ -21,9 +25,10 @@ if not __package__:
     __package__ = "differential"
 
 from .compare import Clock, Exchange, disagreement, exchanges
-from .expected import filters_of, find_intended
+from .expected import both_repeat, filters_of, find_intended
 from .sequences import Generator
-from .sides import Engine, PeerMissing, Side, open_headwater, peer_python
+from .sides import Engine, Side, SideMissing, open_headwater, peer_python
+from .special import SEQUENCES
 from .steps import NotForEngine, Step, show
 from .witness import Witness
 
@@ -46,9 +51,13 @@ class Finding:
     def signature(self) -> str:
         """Equal for disagreements of the same sort: the RPC, and what differs without numbers and values."""
         places = {re.sub(r"\[\d+\]|: .*", "", line) if "code:" not in line else line for line in self.lines}
+        if isinstance(self.seed, str):
+            return f"{self.seed}: {', '.join(sorted(places)[:6])}"
         if filters_of(self.engine.request) and self.engine.code != self.ours.code:
             text = self.ours.text or self.engine.text
-            return f"filter: {self.lines[0]}, {re.sub(r'[^ ]*[^a-zA-Z ][^ ]*', '', text.splitlines()[0])[:60]}"
+            return (
+                f"filter: {self.lines[0]}, {re.sub(r'[^ ]*[^a-zA-Z ][^ ]*', '', text.splitlines()[0])[:60]}"
+            )
         return f"{self.engine.rpc}: {', '.join(sorted(places)[:6])}"
 
     def show(self) -> str:
@@ -78,7 +87,10 @@ class Tally:
         lines = [f"{'':32}" + "".join(f"{code[:12]:>13}" for code in codes)]
         for rpc in sorted({rpc for rpc, _ in self.calls}):
             lines.append(f"{rpc:32}" + "".join(f"{self.calls[rpc, code] or '':>13}" for code in codes))
-        lines.append(f"{'all':32}" + "".join(f"{sum(n for (_, c), n in self.calls.items() if c == code):>13}" for code in codes))
+        lines.append(
+            f"{'all':32}"
+            + "".join(f"{sum(n for (_, c), n in self.calls.items() if c == code):>13}" for code in codes)
+        )
         lines += [f"intended: {name}: {count}" for name, count in sorted(self.intended.items())]
         return "\n".join(lines)
 
@@ -96,12 +108,12 @@ class Match:
     def play(
         self,
         seed: int | str,
-        next_step: Callable[[], Step | None],
+        steps: Iterator[Step],
         learn: Callable | None = None,
         *,
         keep_going: bool = False,
     ) -> list[Finding]:
-        """Play from an empty store until ``next_step`` has no more, or to the first unexplained disagreement.
+        """Play ``steps`` on an empty store, to their end or to the first unexplained disagreement.
 
         With ``keep_going`` go on after one in a read, which leaves the two stores as they are.
         """
@@ -111,7 +123,7 @@ class Match:
         clock = Clock()
         played: list[Step] = []
         self.witness.follow(played, clock.fill_times)
-        while (step := next_step()) is not None:
+        for step in steps:
             clock.start(step.number)
             theirs = step.play(self.engine, clock.fill_times, None)
             if learn:
@@ -121,13 +133,17 @@ class Match:
             answers = step.play(self.ours, clock.fill_times, theirs)
             self.tally.calls.update((answer.rpc, answer.code) for answer in theirs)
             diverged = False
-            for engine, ours in zip(exchanges(step, theirs, clock), exchanges(step, answers, clock), strict=False):
+            for engine, ours in zip(
+                exchanges(step, theirs, clock), exchanges(step, answers, clock), strict=False
+            ):
                 lines = disagreement(engine, ours, leaks=not self.control)
                 if not lines:
                     continue
                 intended = find_intended(step, engine, ours, self.witness)
                 if intended is None and self.control:
                     intended = find_intended(step, ours, engine, self.witness)
+                    if intended is None and both_repeat(engine, ours):
+                        continue
                 if intended is None:
                     findings.append(Finding(seed, step, engine, ours, lines, list(played)))
                     if keep_going and engine.rpc.startswith("Get"):
@@ -142,15 +158,14 @@ class Match:
 
     def play_seed(self, seed: int, steps: int, *, keep_going: bool = False) -> list[Finding]:
         generator = Generator(seed)
-        left = iter(range(steps + 1))
+        sequence = chain((generator.next_step() for _ in range(steps)), generator.closing_steps())
+        return self.play(seed, sequence, generator.learn, keep_going=keep_going)
 
-        def next_step() -> Step | None:
-            position = next(left, None)
-            if position is None:
-                return None
-            return generator.next_step() if position < steps else generator.everything()
-
-        return self.play(seed, next_step, generator.learn, keep_going=keep_going)
+    def play_special(self, name: str, *, keep_going: bool = False) -> list[Finding]:
+        steps = list(SEQUENCES[name]())
+        for number, step in enumerate(steps):
+            step.number = number
+        return self.play(name, iter(steps), keep_going=keep_going)
 
     def close(self) -> None:
         self.engine.close()
@@ -166,8 +181,8 @@ class Match:
             end = len(finding.before)
             while end > 0 and time.monotonic() < deadline:
                 start = max(0, end - size)
-                steps = iter([*finding.before[:start], *finding.before[end:], finding.step])
-                shorter = self.play(finding.seed, lambda steps=steps: next(steps, None))
+                steps = [*finding.before[:start], *finding.before[end:], finding.step]
+                shorter = self.play(finding.seed, iter(steps))
                 if shorter and shorter[0].step is finding.step and shorter[0].signature == finding.signature:
                     finding = shorter[0]
                 end = start
@@ -178,11 +193,23 @@ class Match:
         return finding
 
 
-def compare(match: Match, seeds: Iterable[int], steps: int, *, keep_going: bool, shrink: bool) -> Tally:
-    """Play each seed. With ``keep_going`` collect one finding of each sort, else stop at the first."""
+def compare(
+    match: Match,
+    seeds: Iterable[int],
+    steps: int,
+    *,
+    special: Iterable[str] = tuple(SEQUENCES),
+    keep_going: bool = False,
+    shrink: bool = True,
+) -> Tally:
+    """Play the special sequences, then each seed. With ``keep_going`` collect one finding of each sort, else stop at the first."""
     known: Counter[str] = Counter()
-    for seed in seeds:
-        for finding in match.play_seed(seed, steps, keep_going=keep_going):
+    plays: list[Callable[[], list[Finding]]] = [
+        *(partial(match.play_special, name, keep_going=keep_going) for name in special),
+        *(partial(match.play_seed, seed, steps, keep_going=keep_going) for seed in seeds),
+    ]
+    for play in plays:
+        for finding in play():
             known[finding.signature] += 1
             if known[finding.signature] > 1:
                 continue
@@ -199,27 +226,45 @@ def parse_seeds(text: str) -> Sequence[int]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--seeds", default="1-10", help="one seed or a range A-B (default 1-10)")
     parser.add_argument("--steps", type=int, default=300, help="steps a sequence (default 300)")
     parser.add_argument("--headwater", default="in-process", help="in-process, serve, engine, or HOST:PORT")
-    parser.add_argument("--keep-going", action="store_true", help="one finding of each sort, not only the first")
+    parser.add_argument(
+        "--special", default="", help="no seeds, only short sequences with this in their name"
+    )
+    parser.add_argument("--no-special", action="store_true", help="no short sequences, only seeds")
+    parser.add_argument(
+        "--keep-going", action="store_true", help="one finding of each sort, not only the first"
+    )
     parser.add_argument("--no-shrink", action="store_true", help="show the whole sequence before a finding")
     arguments = parser.parse_args()
-    try:
-        python = peer_python()
-        match = Match(Engine(python), open_headwater(arguments.headwater), lambda: Engine(python))
-    except PeerMissing as missing:
-        parser.error(str(missing))
+    special = [name for name in SEQUENCES if arguments.special in name and not arguments.no_special]
+    seeds = () if arguments.special else parse_seeds(arguments.seeds)
     started = time.monotonic()
     try:
-        tally = compare(
-            match, parse_seeds(arguments.seeds), arguments.steps, keep_going=arguments.keep_going, shrink=not arguments.no_shrink
-        )
-    finally:
-        match.close()
+        with contextlib.ExitStack() as sides:
+            python = peer_python()
+            engine = sides.enter_context(contextlib.closing(Engine(python)))
+            ours = sides.enter_context(contextlib.closing(open_headwater(arguments.headwater)))
+            match = Match(engine, ours, lambda: Engine(python))
+            sides.callback(match.witness.close)
+            tally = compare(
+                match,
+                seeds,
+                arguments.steps,
+                special=special,
+                keep_going=arguments.keep_going,
+                shrink=not arguments.no_shrink,
+            )
+    except SideMissing as missing:
+        print(missing, file=sys.stderr)
+        return 2
     print(tally.show())
-    print(f"{sum(tally.calls.values())} requests in {time.monotonic() - started:.0f} s, {len(tally.findings)} findings")
+    seconds = time.monotonic() - started
+    print(f"{sum(tally.calls.values())} requests in {seconds:.0f} s, {len(tally.findings)} findings")
     return 1 if tally.findings else 0
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 import subprocess
+import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ BRIDGE = Path(__file__).resolve().parents[1] / "peers" / "mlmd_bridge.py"
 REPOSITORY = Path(__file__).resolve().parents[2]
 UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 CALL_TIMEOUT_S = 60
+READY_TIMEOUT_S = 20
 
 DIED = "DIED"
 """The code of a request that ended the process of the engine."""
@@ -51,8 +53,12 @@ CODES: dict[type[errors.HeadwaterError], str] = {
 """Written out again on purpose: the server's own table is among what is compared over gRPC."""
 
 
-class PeerMissing(Exception):
-    """There is no interpreter with the ``ml-metadata`` wheel. The message names what to set."""
+class SideMissing(Exception):
+    """A side cannot be reached or emptied. The message says what to do."""
+
+
+class PeerMissing(SideMissing):
+    """There is no interpreter with the ``ml-metadata`` wheel."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,10 @@ class Remote:
         self.target = target
         self._used = False
         self._channel = grpc.insecure_channel(target, options=UNLIMITED)
-        grpc.channel_ready_future(self._channel).result(timeout=CALL_TIMEOUT_S)
+        try:
+            grpc.channel_ready_future(self._channel).result(timeout=READY_TIMEOUT_S)
+        except grpc.FutureTimeoutError as error:
+            raise SideMissing(f"no server answers at {target}") from error
 
     def call(self, rpc: str, request: Message) -> Answer:
         self._used = True
@@ -115,7 +124,7 @@ class Remote:
         try:
             self._channel.unary_unary("/peer/Reset")(b"", timeout=CALL_TIMEOUT_S)
         except grpc.RpcError as error:
-            raise RuntimeError(
+            raise SideMissing(
                 f"{self.target} cannot be emptied ({error.details()}); give it one sequence only, or use "
                 "`in-process` or `serve`"
             ) from error
@@ -207,11 +216,10 @@ class Serve:
         self._start()
 
     def _start(self) -> None:
-        import sys
-
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "headwater", "serve", "--database-url", "sqlite://", "--port", "0"],
+            [sys.executable, "-m", "headwater.cli", "serve", "--database-url", "sqlite://", "--port", "0"],
             stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
         )
         assert self._process.stdout

@@ -171,7 +171,9 @@ def _moved(token: str, page: Answer) -> str:
 
     The two stores are equal but for their times, and a token by creation time holds one.
     """
-    content = pb.ListOperationNextPageToken.FromString(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    content = pb.ListOperationNextPageToken.FromString(
+        base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    )
     if content.set_options.order_by_field.field == pb.ListOperationOptions.OrderByField.CREATE_TIME:
         nodes = getattr(page.response, listed_in(page.rpc))
         content.field_offset = nodes[-1].create_time_since_epoch if nodes else content.field_offset

@@ -9,7 +9,7 @@ from headwater.v1 import metadata_store_service_pb2 as rpcs
 from .sides import Answer, Side
 from .steps import Call, FillTimes, Step, WriteBack
 
-MOST_TRIALS = 40
+MOST_TRIALS = 100
 
 
 class Witness:
@@ -41,7 +41,7 @@ class Witness:
         return self.read(f"Get{kind.title()}s", request).code == "INVALID_ARGUMENT"
 
     def codes_of_less(self, rpc: str, request: Message) -> Iterator[str]:
-        """What the engine says to ``request`` when one or two members of its lists are left out."""
+        """What the engine says to ``request`` when one or two of its parts are left out."""
         stale = True
         for trial, less in enumerate(_less(request)):
             if trial == MOST_TRIALS:
@@ -74,14 +74,38 @@ def _less(request: Message) -> Iterator[Message]:
 
 
 def _without_one(request: Message) -> Iterator[Message]:
+    """Copies of ``request`` that lack one member of a list, or a property or external id of a member."""
     for field, value in request.ListFields():
-        if field.message_type is None or isinstance(value, Message):
+        if field.message_type is None or field.name == "transaction_options":
             continue
-        for position in range(len(value)):
-            less = type(request)()
-            less.CopyFrom(request)
-            del getattr(less, field.name)[position]
-            if field.name in ("artifacts", "executions") and isinstance(less, rpcs.PutLineageSubgraphRequest):
-                # Their indexes would point at other nodes now.
-                del less.event_edges[:]
-            yield less
+        single = isinstance(value, Message)
+        for position in range(1 if single else len(value)):
+            if not single:
+                less = _copy(request)
+                del getattr(less, field.name)[position]
+                if field.name in ("artifacts", "executions") and isinstance(
+                    less, rpcs.PutLineageSubgraphRequest
+                ):
+                    # Their indexes would point at other nodes now.
+                    del less.event_edges[:]
+                yield less
+            part = value if single else value[position]
+            for cut in _cuts(part):
+                less = _copy(request)
+                cut(getattr(less, field.name) if single else getattr(less, field.name)[position])
+                yield less
+
+
+def _cuts(part: Message) -> Iterator[Callable[[Message], None]]:
+    """Ways to make a node or a type smaller."""
+    for group in ("properties", "custom_properties"):
+        for key in getattr(part, group, ()):
+            yield lambda smaller, group=group, key=key: getattr(smaller, group).__delitem__(key)
+    if "external_id" in part.DESCRIPTOR.fields_by_name and part.HasField("external_id"):
+        yield lambda smaller: smaller.ClearField("external_id")
+
+
+def _copy(message: Message) -> Message:
+    copy = type(message)()
+    copy.CopyFrom(message)
+    return copy

@@ -1,4 +1,4 @@
-"""The small graph of docs on the filter language: four artifacts, three executions, three contexts."""
+"""A small graph to filter: four artifacts, three executions, three contexts."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,7 +7,9 @@ import sqlalchemy as sa
 
 from headwater.filters import Filter, compile_filter
 from headwater.storage import schema
+from headwater.storage.dialects import dialect_for
 from headwater.storage.kinds import NodeKind
+from headwater.storage.statements import Prepared
 
 Ids = list[int]
 Ask = Callable[[str, NodeKind], Ids]
@@ -129,12 +131,18 @@ def from_neighbours(filter_: Filter, kind: NodeKind) -> sa.Select[tuple[int]]:
     return statement if filter_.own is None else statement.where(filter_.own)
 
 
+def run(connection: sa.Connection, statement: sa.Select[tuple[int]], filter_: Filter) -> Ids:
+    """The first column of what ``statement`` finds, run as storage runs it."""
+    prepared = Prepared(statement, *filter_.values)
+    text, arguments = prepared.for_driver(dialect_for("sqlite://"), list(filter_.values.values()))
+    return list(connection.exec_driver_sql(text, tuple(arguments)).scalars())
+
+
 def matches(connection: sa.Connection, text: str, kind: NodeKind) -> Ids:
     """The ids that match, found in both ways."""
     filter_ = compile_filter(text, kind)
-    values = dict(filter_.values)
-    found = list(connection.execute(in_order(filter_, kind), values).scalars())
-    assert list(connection.execute(from_neighbours(filter_, kind), values).scalars()) == found
+    found = run(connection, in_order(filter_, kind), filter_)
+    assert run(connection, from_neighbours(filter_, kind), filter_) == found
     return found
 
 
@@ -142,3 +150,9 @@ def matches(connection: sa.Connection, text: str, kind: NodeKind) -> Ids:
 def ask(graph: sa.Connection) -> Ask:
     """Ask the small graph for the ids that match."""
     return lambda text, kind: matches(graph, text, kind)
+
+
+@pytest.fixture
+def found_in() -> Callable[[sa.Connection, str, NodeKind], Ids]:
+    """Ask any store for the ids that match."""
+    return matches

@@ -2,8 +2,8 @@
 
 Runs in a virtual environment of its own that has the ``ml-metadata`` wheel (``make peers``), since that
 wheel pins protobuf below 5. One engine is kept open for the life of the process and takes one request at
-a time; requests and answers pass through as bytes. ``/peer/Reset`` with an empty request replaces an in-memory
-store by a fresh one, so that a series of tests needs one process only.
+a time; requests and answers pass through as bytes. ``/peer/Reset`` with an empty request replaces a store in
+memory by a fresh one, so that a series of tests needs one process only.
 
     python mlmd_bridge.py --database /tmp/peer.db     # prints "ready PORT"
     python mlmd_bridge.py                             # in memory

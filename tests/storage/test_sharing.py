@@ -12,7 +12,8 @@ from google.protobuf.message import Message
 
 from headwater.embedded import EmbeddedTransport, open_transport
 from headwater.errors import AlreadyExists, DeadlineExceeded, InvalidRequest, ResourceExhausted, Unavailable
-from headwater.storage.database import Database, Deadline
+from headwater.storage.callers import Deadline
+from headwater.storage.database import Database
 from headwater.storage.opening import open_database
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc

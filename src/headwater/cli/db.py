@@ -108,11 +108,14 @@ def check(ctx: click.Context, database_url: str, as_json: bool, config: Path | N
 
     from headwater.cli import tables
     from headwater.storage.checking import check as check_database
-    from headwater.storage.database import dialect_and_database
+    from headwater.storage.database import Database
+    from headwater.storage.dialects import dialect_for
 
     logs.configure(log_level="critical")
     # Not through open_database: what it refuses to serve may still be looked over.
-    database = dialect_and_database(database_url, create=False)
+    dialect = dialect_for(database_url, create=False)
+    dialect.prepare_file()
+    database = Database(dialect)
     try:
         findings = check_database(database)
     finally:

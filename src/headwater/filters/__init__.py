@@ -1,8 +1,9 @@
 """The language of ``filter_query``: from text to conditions in SQLAlchemy Core.
 
 ``compile_filter`` is all that others need. Inside, the text is cut into words (``scanning``), its literals
-and names are taken out (``reading``, ``names``), what remains is parsed and checked (``parsing``,
-``operations``) and put together as SQL (``rows``, ``neighbourhoods``). See decision 0004.
+and names are taken out (``reading``, ``names``), what remains, its shape (``shapes``), is parsed and checked
+(``parsing``, ``operations``, ``functions``) and put together as SQL (``rows``, ``neighbourhoods``).
+See decision 0004.
 """
 
 from collections.abc import Mapping
@@ -15,9 +16,9 @@ from headwater.filters import limits
 from headwater.filters.faults import Fault, located
 from headwater.filters.neighbourhoods import Neighbourhood, arrange
 from headwater.filters.parsing import parse
-from headwater.filters.reading import Shape, read
+from headwater.filters.reading import read
 from headwater.filters.rows import Row, neighbour_rows, own_row
-from headwater.filters.sql import list_value
+from headwater.filters.shapes import Shape
 from headwater.storage.kinds import NodeKind
 
 __all__ = ["Filter", "Neighbourhood", "compile_filter"]
@@ -33,7 +34,7 @@ class Filter:
     """Conditions on the node's own row, a row of ``kind.table``."""
     neighbourhoods: tuple[Neighbourhood, ...]
     values: Mapping[str, object]
-    """Values of the parameters by name. A parameter may occur several times, or not at all."""
+    """Values of the parameters by name; lists are ``Values``. A parameter may occur often, or not at all."""
 
 
 def compile_filter(text: str, kind: NodeKind) -> Filter:
@@ -56,8 +57,7 @@ def _compile(text: str, kind: NodeKind) -> Filter:
         conditions = _conditions(shape)
     except Fault as fault:
         raise located(text, fault) from None
-    bound = {name: list_value(value) if isinstance(value, list) else value for name, value in values.items()}
-    return Filter(conditions.shape, conditions.own, conditions.neighbourhoods, bound)
+    return Filter(conditions.shape, conditions.own, conditions.neighbourhoods, values)
 
 
 _remembered = lru_cache(limits.CACHED_TEXTS)(_compile)

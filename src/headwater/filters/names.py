@@ -40,6 +40,7 @@ class Family:
     fields: Mapping[str, Type]
     words: Mapping[str, Words] = field(default_factory=dict)
     """For each field that is an enum its words."""
+    is_property: bool = False
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _linked(name: str, kind: NodeKind) -> Family:
     return Family(name, _COMMON | _own_fields(kind) | _EXTERNAL_ID, _STATES[kind.name])
 
 
-_PROPERTIES = {name: Family(name, _VALUES) for name in ("properties", "custom_properties")}
+_PROPERTIES = {name: Family(name, _VALUES, is_property=True) for name in ("properties", "custom_properties")}
 _CONTEXTS = Family("contexts", _COMMON)
 _NEIGHBOURS: dict[NodeKind, dict[str, Family]] = {
     ARTIFACT: {"contexts": _CONTEXTS, "events": _event("execution_id")},

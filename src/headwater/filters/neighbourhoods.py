@@ -11,8 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headwater.filters.operations import Typed, conjunction
+from headwater.filters.operations import conjunction
 from headwater.filters.rows import Row
+from headwater.filters.typed import Typed
 
 
 @dataclass(frozen=True, eq=False)

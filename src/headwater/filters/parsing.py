@@ -13,12 +13,12 @@ from sqlglot import exp
 from sqlglot.dialects.bigquery import BigQuery
 from sqlglot.errors import SqlglotError
 
-from headwater.filters import operations
+from headwater.filters import functions, operations, typed
 from headwater.filters.faults import Fault
 from headwater.filters.names import Type
-from headwater.filters.operations import Typed
-from headwater.filters.reading import Column, Group, Shape
 from headwater.filters.rows import Row
+from headwater.filters.shapes import Column, Constant, Group, Shape
+from headwater.filters.typed import Typed
 
 _DIALECT = BigQuery()
 
@@ -40,8 +40,9 @@ _ARITHMETIC: dict[type[exp.Expression], tuple[str, int]] = {
 }
 _CONNECTIVES: dict[type[exp.Expression], str] = {exp.And: "AND", exp.Or: "OR"}
 _UNARY: dict[type[exp.Expression], str] = {exp.Neg: "-", exp.BitwiseNot: "~"}
+_IS = {f"is_{word.lower()}": word for word in ("NULL", "TRUE", "FALSE", "UNKNOWN")}
 _CAST_TYPES = {"BIGINT": Type.INT64, "DOUBLE": Type.FLOAT64, "TEXT": Type.STRING, "BOOLEAN": Type.BOOL}
-_WITHOUT_PARENTHESES = (*_COMPARISONS, *_CONNECTIVES, exp.Not, exp.Like, exp.In, exp.Between, exp.Is)
+_WITHOUT_PARENTHESES = (*_COMPARISONS, *_CONNECTIVES, exp.Not, exp.Like, exp.In, exp.Between)
 # What a node may hold; a tree with anything else in it means more than is looked at here.
 _ARGUMENTS = {
     "this", "expression", "expressions", "low", "high", "ifs", "default", "true", "to", "negate", "typed",
@@ -115,39 +116,27 @@ class _Parser:
         if kind in _COMPARISONS:
             return operations.compare(_COMPARISONS[kind], left, self._operand(node.expression), self._row_of)
         if kind is exp.Like:
+            if isinstance(node.expression, exp.Column) and node.expression.name in _IS:
+                return operations.is_(left, _IS[node.expression.name])
             return operations.like(left, self._operand(node.expression))
         if kind is exp.Between:
             return operations.between(left, self._operand(node.args["low"]), self._operand(node.args["high"]))
         if kind is exp.In:
             members = [self._typed(member) for member in node.expressions]
-            if not members:
-                raise self._unknown(node)
-            return operations.member(left, members, self._row_of)
-        return operations.is_(left, self._is_word(node.expression))
+            if members:
+                return operations.member(left, members, self._row_of)
+        raise self._unknown(node)
 
     def _operand(self, node: exp.Expression) -> Typed:
         """A side of a comparison, where another one must stand in parentheses."""
-        typed = self._typed(node)
+        side = self._typed(node)
         if isinstance(node, _WITHOUT_PARENTHESES):
-            raise Fault("comparisons do not chain; connect them with AND, or use parentheses", typed.at)
-        return typed
-
-    def _is_word(self, node: exp.Expression) -> str:
-        if isinstance(node, exp.Null):
-            return "NULL"
-        if isinstance(node, exp.Boolean):
-            return "TRUE" if node.this else "FALSE"
-        if isinstance(node, exp.Column) and node.name == "is_unknown":
-            return "UNKNOWN"
-        raise self._unknown(node)
+            raise Fault("comparisons do not chain; connect them with AND, or use parentheses", side.at)
+        return side
 
     def _value(self, node: exp.Expression, kind: type[exp.Expression]) -> Typed:
         if kind is exp.Column:
             return self._named(node)
-        if kind is exp.Boolean:
-            return operations.constant("TRUE" if node.this else "FALSE")
-        if kind is exp.Null:
-            return operations.constant("NULL")
         if kind in _UNARY:
             return operations.unary(_UNARY[kind], self._operand(node.this))
         if kind is exp.Anonymous:
@@ -156,10 +145,10 @@ class _Parser:
             type_ = _CAST_TYPES.get(node.args["to"].this.name)
             if type_ is None:
                 raise self._unknown(node)
-            return operations.cast(self._typed(node.this), type_)
+            return functions.cast(self._typed(node.this), type_)
         if kind is exp.Case:
             subject, default = node.args.get("this"), node.args.get("default")
-            return operations.case(
+            return functions.case(
                 None if subject is None else self._typed(subject),
                 [(self._typed(branch.this), self._typed(branch.args["true"])) for branch in node.args["ifs"]],
                 None if default is None else self._typed(default),
@@ -176,8 +165,8 @@ class _Parser:
             raise self._unknown(node)
         operand, at = self._shape.operands[index], self._shape.operand_places[index]
         if isinstance(operand, Column):
-            return operations.column(self._row_of(operand.neighbour), operand, at)
-        return operations.literal(operand, at)
+            return typed.column(self._row_of(operand.neighbour), operand, at)
+        return typed.constant(operand, at) if isinstance(operand, Constant) else typed.literal(operand, at)
 
     def _call(self, node: exp.Expression) -> Typed:
         name = str(node.this)
@@ -185,7 +174,7 @@ class _Parser:
         if name.startswith("enum_"):
             of, words = arguments
             return operations.enum_predicate(name, of, words)
-        return operations.call(name.removeprefix("f_"), arguments, self._group.places[0])
+        return functions.call(name.removeprefix("f_"), arguments, self._group.places[0])
 
     def _arithmetic(self, node: exp.Expression) -> Typed:
         """Operands and operators in the order of the text, put together by GoogleSQL's ranks."""

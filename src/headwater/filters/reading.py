@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 
 from headwater.filters import limits
 from headwater.filters.faults import Fault, near_miss
-from headwater.filters.names import Mention, Type, Words, node_family, resolve
+from headwater.filters.names import Mention, Type, Words, resolve
 from headwater.filters.scanning import END, FLOAT, INT, NAME, QUOTED, STRING, Scanner, Token
+from headwater.filters.shapes import Draft, Shape
 from headwater.storage.kinds import NodeKind
 
 FUNCTIONS = (
@@ -29,65 +30,12 @@ ENUM_PREDICATES = {"=": "enum_eq", "!=": "enum_ne", "IN": "enum_in", "NOT IN": "
 _LITERALS = {INT: Type.INT64, FLOAT: Type.FLOAT64, STRING: Type.STRING}
 _COMPARISONS = ("=", "!=", "<>", "<", "<=", ">", ">=")
 _ARITHMETIC = ("+", "-", "*", "/", "&", "|", "^", "<<", ">>", "||")
+_POSTFIX = ("IS", "IN", "NOT", "LIKE", "BETWEEN")
 _WORDS = frozenset((
     "AND", "OR", "NOT", "IN", "LIKE", "BETWEEN", "IS", "NULL", "TRUE", "FALSE", "UNKNOWN",
     "CASE", "WHEN", "THEN", "ELSE", "END", "CAST", "AS",
 ))  # fmt: skip
 _MAX_INT, _MIN_INT = 2**63 - 1, -(2**63)
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A row beside the node that the filter speaks of."""
-
-    family: str
-    parameter: str | None
-    """Of a property, the parameter that holds its name."""
-
-
-@dataclass(frozen=True)
-class Column:
-    neighbour: int | None
-    """Index in ``Shape.neighbours``; ``None`` for the node itself."""
-    field: str
-    type: Type
-
-
-@dataclass(frozen=True)
-class Literal:
-    parameter: str
-    type: Type
-    is_list: bool = False
-
-
-Operand = Column | Literal
-
-
-@dataclass(frozen=True)
-class Group:
-    text: str
-    places: tuple[int, ...] = field(compare=False)
-    """For each word of ``text``, its offset in the filter."""
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What filters that differ in literals only have in common. Places belong to the first of them."""
-
-    kind: NodeKind
-    groups: tuple[Group, ...]
-    """Each after the groups that it names; the last is the whole."""
-    operands: tuple[Operand, ...]
-    neighbours: tuple[Neighbour, ...]
-    operand_places: tuple[int, ...] = field(compare=False)
-
-    def __str__(self) -> str:
-        operands = (
-            f"{o.neighbour}.{o.field}" if isinstance(o, Column) else f"{o.type.value}{'[]' * o.is_list}"
-            for o in self.operands
-        )
-        neighbours = (neighbour.family for neighbour in self.neighbours)
-        return "\n".join((*(group.text for group in self.groups), " ".join(operands), " ".join(neighbours)))
 
 
 def read(text: str, kind: NodeKind) -> tuple[Shape, dict[str, object]]:
@@ -127,15 +75,8 @@ class _Reader:
     def __init__(self, text: str, kind: NodeKind) -> None:
         self._scanner = Scanner(text)
         self._kind = kind
+        self._draft = Draft(kind)
         self._frames: list[_Frame] = []
-        self._groups: list[Group] = []
-        self._operands: list[Operand] = []
-        self._places: list[int] = []
-        self._neighbours: dict[tuple[str, str], int] = {}
-        self._neighbour_list: list[Neighbour] = []
-        self._values: dict[str, object] = {}
-        self._conditions = 1
-        self._operand_count = 0
         self._prefixes = 0
         self._before: Token | None = None
         """The token in front of the one that is looked at."""
@@ -158,16 +99,7 @@ class _Reader:
                 f"{'this CASE has no END' if frame.kind == 'case' else 'this ( has no )'}", frame.opened.at
             )
         self._close_group()
-        return (
-            Shape(
-                self._kind,
-                tuple(self._groups),
-                tuple(self._operands),
-                tuple(self._neighbour_list),
-                tuple(self._places),
-            ),
-            self._values,
-        )
+        return self._draft.finish(), self._draft.values
 
     # Where a value must follow. Each returns whether a value must follow still.
 
@@ -186,13 +118,12 @@ class _Reader:
                 self._case_word(self._scanner.next())
             return True
         if keyword in ("TRUE", "FALSE", "NULL"):
-            frame.add(keyword, token.at)
-            self._count_operand(token.at)
+            frame.add(self._draft.constant(keyword, token.at), token.at)
             return False
         if token.kind in _LITERALS:
             if self._is_member(frame):
                 return self._member(frame, token)
-            frame.add(self._literal(_LITERALS[token.kind], _within_64_bits(token), token.at), token.at)
+            frame.add(self._draft.literal(_LITERALS[token.kind], _within_64_bits(token), token.at), token.at)
             return False
         if token.kind in (NAME, QUOTED) and keyword not in _WORDS:
             if self._scanner.peek().keyword == "(" and len(token.parts) == 1:
@@ -228,8 +159,8 @@ class _Reader:
             return self._value(signed)
         self._prefixes += 1
         if self._prefixes > limits.MAX_DEPTH:
-            raise Fault(f"more than {limits.MAX_DEPTH} signs in a row", token.at)
-        self._count_operand(token.at)
+            raise Fault(f"more than {limits.MAX_DEPTH} NOTs or signs in a row", token.at)
+        self._draft.count_operand(token.at)
         # Not every database has a unary plus.
         for word in ("-", "-") if keyword == "+" else (keyword,):
             self._frames[-1].add(word, token.at)
@@ -248,7 +179,7 @@ class _Reader:
     def _column(self, token: Token) -> None:
         mention = resolve(self._kind, token)
         operator = self._enum_operator(mention)
-        column = self._operand(self._column_of(mention, token), token.at)
+        column = self._draft.column(mention, token.at)
         if operator is None or mention.words is None:
             self._frames[-1].add(column, token.at)
             return
@@ -260,10 +191,10 @@ class _Reader:
             self._enum_word(self._scanner.next(), mention.words, f"'{operator}'")
         ]  # fmt: skip
         value = words if "IN" in operator else words[0]
-        literal = self._literal(Type.INT64, value, token.at)
+        literal = self._draft.literal(Type.INT64, value, token.at)
         for word in (ENUM_PREDICATES[operator], "(", column, ",", literal, ")"):
             self._frames[-1].add(word, token.at)
-        if self._scanner.peek().keyword in (*_COMPARISONS, *_ARITHMETIC):
+        if self._scanner.peek().keyword in (*_COMPARISONS, *_ARITHMETIC, *_POSTFIX):
             raise Fault(f"put parentheses around the comparison of {token}", token.at)
 
     def _enum_operator(self, mention: Mention) -> str | None:
@@ -314,7 +245,7 @@ class _Reader:
     def _operator(self, token: Token) -> bool:
         frame, keyword = self._frames[-1], token.keyword
         if keyword in ("AND", "OR"):
-            self._count_condition(token)
+            self._draft.count_condition(token.at)
         elif keyword == ")":
             self._close(token)
             return False
@@ -354,16 +285,16 @@ class _Reader:
         return Fault(f"expected an operator, AND or OR after {before}, found {token}", token.at)
 
     def _is(self, token: Token) -> None:
+        # Handed on as ``LIKE is_null``, which binds the same: sqlglot takes UNKNOWN for NULL.
         frame = self._frames[-1]
-        frame.add("IS", token.at)
         following = self._scanner.next()
         if following.keyword == "NOT":
             frame.add("NOT", following.at)
             following = self._scanner.next()
         if following.keyword not in ("NULL", "TRUE", "FALSE", "UNKNOWN"):
             raise Fault(f"expected NULL, TRUE, FALSE or UNKNOWN after IS, found {following}", following.at)
-        # The parser takes UNKNOWN for NULL; any other name comes through.
-        frame.add("is_unknown" if following.keyword == "UNKNOWN" else following.keyword, following.at)
+        frame.add("LIKE", token.at)
+        frame.add(f"is_{following.keyword.lower()}", following.at)
 
     def _cast_type(self, token: Token) -> None:
         frame, type_ = self._frames[-1], self._scanner.next()
@@ -385,7 +316,7 @@ class _Reader:
         if keyword == "END":
             self._close_group()
             return False
-        self._count_condition(token)
+        self._draft.count_condition(token.at)
         return True
 
     # Brackets
@@ -432,59 +363,15 @@ class _Reader:
             other = next(m for m in members if (m.kind == STRING) != (members[0].kind == STRING))
             raise Fault(f"the members of a list are of one type; {members[0]} and {other} are not", other.at)
         type_ = Type.FLOAT64 if Type.FLOAT64 in types else next(iter(types))
-        return self._literal(type_, [member.value for member in members], members[0].at)
+        return self._draft.literal(type_, [member.value for member in members], members[0].at)
 
     def _close_group(self) -> None:
         frame = self._frames.pop()
-        if len(frame.words) == 1 and frame.words[0][0] in "ag" and self._frames:
-            word = frame.words[0]
-        else:
-            word = f"g{len(self._groups)}"
-            self._groups.append(Group(" ".join(frame.words), tuple(frame.places)))
+        # Parentheses around a name or around parentheses mean nothing.
+        is_needed = len(frame.words) > 1 or not self._frames
+        word = self._draft.group(frame.words, frame.places) if is_needed else frame.words[0]
         if self._frames:
             self._frames[-1].add(word, frame.opened.at)
-
-    # Operands
-
-    def _literal(self, type_: Type, value: object, at: int) -> str:
-        parameter = f"filter_{len(self._operands)}"
-        self._values[parameter] = value
-        return self._operand(Literal(parameter, type_, isinstance(value, list)), at)
-
-    def _operand(self, operand: Operand, at: int) -> str:
-        self._count_operand(at)
-        self._operands.append(operand)
-        self._places.append(at)
-        return f"a{len(self._operands) - 1}"
-
-    def _count_operand(self, at: int) -> None:
-        self._operand_count += 1
-        if self._operand_count > limits.MAX_OPERANDS:
-            raise Fault(f"more than {limits.MAX_OPERANDS} names and literals; send several filters", at)
-
-    def _count_condition(self, token: Token) -> None:
-        self._conditions += 1
-        if self._conditions > limits.MAX_CONDITIONS:
-            raise Fault(f"more than {limits.MAX_CONDITIONS} conditions; send several filters", token.at)
-
-    def _column_of(self, mention: Mention, token: Token) -> Column:
-        if mention.family is node_family(self._kind):
-            return Column(None, mention.field, mention.type)
-        key = mention.family.name, mention.label
-        if key not in self._neighbours:
-            index = self._neighbours[key] = len(self._neighbours)
-            if index >= limits.MAX_NEIGHBOURS:
-                raise Fault(
-                    f"more than {limits.MAX_NEIGHBOURS} different properties and neighbours; "
-                    "send several filters",
-                    token.at,
-                )
-            parameter = None
-            if mention.family.name in ("properties", "custom_properties"):
-                parameter = f"filter_name_{index}"
-                self._values[parameter] = mention.label
-            self._neighbour_list.append(Neighbour(mention.family.name, parameter))
-        return Column(self._neighbours[key], mention.field, mention.type)
 
 
 def _within_64_bits(token: Token) -> object:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from headwater.filters.names import Type
-from headwater.filters.reading import Neighbour
+from headwater.filters.shapes import Neighbour
 from headwater.filters.sql import in_list
 from headwater.storage import schema
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, NodeKind
@@ -69,6 +70,7 @@ def neighbour_rows(kind: NodeKind, neighbours: Sequence[Neighbour]) -> list[Row]
     return [_neighbour_row(kind, neighbour, str(index)) for index, neighbour in enumerate(neighbours)]
 
 
+@lru_cache(1024)  # Aliases are a fifth of the cost of a new shape.
 def _neighbour_row(kind: NodeKind, neighbour: Neighbour, index: str) -> Row:
     family = neighbour.family
     if neighbour.parameter is not None:

@@ -5,7 +5,7 @@ floating numbers. Nothing is looked at before it is asked for, so that a text re
 """
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from headwater.filters.faults import Fault
 
@@ -13,12 +13,12 @@ NAME, QUOTED, INT, FLOAT, STRING, SYMBOL, END = (
     "name", "quoted name", "integer", "number", "string", "symbol", "end of the filter"
 )  # fmt: skip
 
-_BLANK = re.compile(r"(?:\s|--[^\n\r]*|#[^\n\r]*|/\*[^*]*(?:\*(?!/)[^*]*)*\*/)*")
+_BLANK = re.compile(r"(?:\s+|--[^\n\r]*|#[^\n\r]*|/\*[^*]*(?:\*(?!/)[^*]*)*\*/)*")
 _TOKEN = re.compile(
     r"""
     (?P<string>[rRbB]{0,2}['"])
   | (?P<name>[A-Za-z_][0-9A-Za-z_]*)
-  | (?P<quoted>`[^`\n\r]*`)
+  | (?P<quoted>`[^`]*`)
   | (?P<hex>0[xX][0-9a-fA-F]+)
   | (?P<float>[0-9]+\.[0-9]*(?:[eE][+-]?[0-9]+)?|\.[0-9]+(?:[eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+)
   | (?P<int>[0-9]+)
@@ -26,7 +26,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_PART = re.compile(r"\.(?:([0-9A-Za-z_]+)|`([^`\n\r]*)`)")
+_PART = re.compile(r"\.(?:([0-9A-Za-z_]+)|`([^`]*)`)")
 _WORD = re.compile(r"[0-9A-Za-z_]")
 _STRING_ENDS = {
     "'": re.compile(r"[^'\\\n\r]*(?:\\.[^'\\\n\r]*)*'", re.DOTALL),
@@ -47,16 +47,14 @@ _NOT_FILTERS = {
 }
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """What stands between the dots of a name."""
 
     text: str
     is_quoted: bool = False
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     kind: str
     text: str
     """As written; the words of NAME in the case in which they are written."""

@@ -6,7 +6,8 @@ from google.protobuf.message import DecodeError, Message
 
 from headwater.errors import HeadwaterError, Internal, InvalidRequest, Unimplemented
 from headwater.service.rpcs import MESSAGES, READS, WRITES
-from headwater.storage.database import PATIENT, Caller, Database
+from headwater.storage.callers import PATIENT, Caller
+from headwater.storage.database import Database
 
 log = logging.getLogger(__name__)
 

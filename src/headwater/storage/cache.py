@@ -3,13 +3,14 @@
 The cache is exact, not merely fresh: what it answers is what a transaction begun now would read.
 
 * Nodes that this process writes are dropped when the transaction commits, before it is acknowledged.
-* When another program has written, everything is dropped; ``Database.is_unchanged`` notices.
+* When another program has written, everything is dropped; ``Writer.is_unchanged`` notices.
 * A reader that finds only some of its nodes reads the others in SQL. Both halves belong to one state of
   the database only if nothing was committed in between: it compares ``generation`` before and after,
   and ``keep`` refuses what was read before a later commit.
 """
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from headwater.storage.kinds import NodeKind
@@ -26,9 +27,15 @@ class NodeCache:
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._held = 0
-        self._nodes: dict[Key, bytes] = {}
+        # Ordered, since taking the oldest out of a dict walks over all that was taken out before.
+        self._nodes: OrderedDict[Key, bytes] = OrderedDict()
         self._generation = 0
         self._lock = threading.Lock()
+
+    def reset_after_fork(self) -> None:
+        """Begin anew in a child, where the lock may be held by a thread that is not there."""
+        self._lock = threading.Lock()
+        self.clear()
 
     @property
     def generation(self) -> int:
@@ -56,8 +63,8 @@ class NodeCache:
                     self._held += len(content) + _OVERHEAD_BYTES
                 self._nodes[key] = content
             while self._held > self._limit and self._nodes:
-                oldest = next(iter(self._nodes))
-                self._held -= len(self._nodes.pop(oldest)) + _OVERHEAD_BYTES
+                _, oldest = self._nodes.popitem(last=False)
+                self._held -= len(oldest) + _OVERHEAD_BYTES
 
     def commit_begins(self) -> None:
         with self._lock:
@@ -76,4 +83,4 @@ class NodeCache:
         with self._lock:
             self._nodes.clear()
             self._held = 0
-            self._generation += 2
+            self._generation += 2 + self._generation % 2

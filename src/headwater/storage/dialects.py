@@ -115,6 +115,7 @@ _WRITERS_PAGE_CACHE_KIB = 32_000
 _STATEMENTS_KEPT = 512
 # Readers wait only while another program recovers the file after a crash.
 _READERS_PATIENCE_S = 10
+_OPENERS_PATIENCE_S = 60
 # A checkpoint writes each page once however often it was changed, and waits for the disk twice.
 _CHECKPOINT_PAGES = 4_000
 # A long statement asks this often whether its caller still waits; about every 10 ms.
@@ -146,12 +147,14 @@ class SqliteDialect:
     def __init__(self, url: sa.URL, *, create: bool = True) -> None:
         name = url.database or ""
         self.file_name = name
-        self.in_memory = name in _MEMORY or (name.startswith("file:") and "mode=memory" in str(url))
+        self.in_memory = name in _MEMORY or name == "file::memory:" or url.query.get("mode") == "memory"
         self.shared = not self.in_memory
         if self.in_memory:
             self._uri = ":memory:"
         elif name.startswith("file:"):
-            query = "&".join(f"{key}={value}" for key, value in url.query.items() if key != "uri")
+            given = {} if create else {"mode": "rw"}
+            given |= {key: str(value) for key, value in url.query.items() if key != "uri"}
+            query = "&".join(f"{key}={value}" for key, value in given.items())
             self._uri = name + (("&" if "?" in name else "?") + query if query else "")
         else:
             mode = "rwc" if create else "rw"
@@ -171,6 +174,9 @@ class SqliteDialect:
             timeout=_READERS_PATIENCE_S,
         )
         connection.execute("PRAGMA synchronous=FULL")
+        # On macOS the disk keeps what it was told to write in its own cache unless asked twice.
+        connection.execute("PRAGMA fullfsync=ON")
+        connection.execute("PRAGMA checkpoint_fullfsync=ON")
         connection.execute(f"PRAGMA cache_size=-{_PAGE_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store=MEMORY")
@@ -191,7 +197,7 @@ class SqliteDialect:
             DatabaseRefused: with what to do about it.
         """
         if self.in_memory:
-            return
+            return None
         name = self.file_name
         if not name.startswith("file:"):
             path = Path(name)
@@ -205,19 +211,31 @@ class SqliteDialect:
                 raise DatabaseRefused(
                     f"there is no database at {name!r}; 'headwater db init' or 'headwater serve' makes one"
                 )
-        try:
-            connection = self.connect(lambda: False)
+        deadline = time.monotonic() + _OPENERS_PATIENCE_S
+        while True:
             try:
-                connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
-                connection.execute("PRAGMA journal_mode=WAL").fetchall()
-                # A read-only database lets a transaction begin; only a write tells.
-                connection.execute("BEGIN IMMEDIATE")
-                connection.execute("CREATE TABLE headwater_probe (probe INT)")
-                connection.execute("ROLLBACK")
-            finally:
-                connection.close()
-        except sqlite3.Error as error:
-            raise DatabaseRefused(_why_refused(name, str(error))) from error
+                return self._try_to_prepare()
+            except sqlite3.Error as error:
+                if not _is_busy(error) or time.monotonic() > deadline:
+                    raise DatabaseRefused(_why_refused(name, str(error))) from error
+            time.sleep(0.01)
+
+    def _try_to_prepare(self) -> None:
+        connection = self.connect(lambda: False)
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+            (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
+            if mode != "wal":
+                raise DatabaseRefused(
+                    f"{self.file_name!r} is on a file system that does not allow SQLite's WAL mode (a "
+                    "network drive?); put the database on a local disk"
+                )
+            # A read-only database lets a transaction begin; only a write tells.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("CREATE TABLE headwater_probe (probe INT)")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
 
     def begin_read(self, connection: Connection) -> None:
         connection.execute("BEGIN")

@@ -8,7 +8,8 @@ import sqlalchemy as sa
 
 from headwater.errors import DatabaseRefused
 from headwater.storage import schema
-from headwater.storage.database import Database, dialect_and_database
+from headwater.storage.database import Database
+from headwater.storage.dialects import dialect_for
 from headwater.storage.statements import Prepared, insert
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import add_missing_simple_types
@@ -34,12 +35,13 @@ def open_database(
         InvalidRequest: not a URL of a supported database.
         DatabaseRefused: it cannot be served; the message says what to do.
     """
-    database = dialect_and_database(database_url, create=create, **options)
-    if database.dialect.shared or private:
-        return _checked(database, create)
+    dialect = dialect_for(database_url, create=create)
+    dialect.prepare_file()
+    if dialect.shared or private:
+        return _checked(Database(dialect, **options), create)
     with _in_memory_lock:
         if not _in_memory:
-            _in_memory.append(_checked(database, create))
+            _in_memory.append(_checked(Database(dialect, is_process_wide=True, **options), create))
         return _in_memory[0]
 
 
