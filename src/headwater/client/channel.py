@@ -12,7 +12,8 @@ from headwater.client.transport import MESSAGES, SERVICE_NAME
 from headwater.config import MIB
 
 ERRORS: Mapping[grpc.StatusCode, type[errors.HeadwaterError]] = {
-    grpc.StatusCode.CANCELLED: errors.Cancelled,
+    # We cancel nothing: a server that stops just now says this of calls that it has not begun.
+    grpc.StatusCode.CANCELLED: errors.Unavailable,
     grpc.StatusCode.UNKNOWN: errors.HeadwaterError,
     grpc.StatusCode.INVALID_ARGUMENT: errors.InvalidRequest,
     grpc.StatusCode.DEADLINE_EXCEEDED: errors.DeadlineExceeded,
@@ -134,9 +135,6 @@ def _as_ours(error: grpc.RpcError) -> errors.HeadwaterError:
             "; send or ask for fewer nodes at a time, or raise max_message_bytes, "
             "here for answers and at the server for requests"
         )
-    if error.code() is grpc.StatusCode.CANCELLED:
-        # We cancel nothing: a server that stops just now says this of calls it has not begun.
-        return errors.Unavailable("the server is stopping")
     return ERRORS[error.code()](details)
 
 
