@@ -1,6 +1,8 @@
 """Many threads and programs on one store: nobody waits in vain, nobody sees half of a change."""
 
 import os
+import signal
+import sqlite3
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -81,6 +83,43 @@ def test_a_write_whose_deadline_has_passed_is_not_begun(url: str) -> None:
         database.write(lambda tx: ran.append(1), Deadline(0))
     assert not ran
     database.close()
+
+
+@pytest.fixture
+def locked(store: EmbeddedTransport, url: str) -> Iterator[sqlite3.Connection]:
+    """Another program that is writing to the store, until it rolls back."""
+    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    yield other
+    other.close()
+
+
+def test_a_deadline_holds_while_another_program_writes(
+    store: EmbeddedTransport, locked: sqlite3.Connection
+) -> None:
+    request = rpc.PutArtifactsRequest(artifacts=[pb.Artifact(type_id=DATA)])
+
+    with pytest.raises(DeadlineExceeded):
+        store.call("PutArtifacts", request, timeout_s=0.2)
+    locked.rollback()
+    assert put(store, pb.Artifact(type_id=DATA)) == [1], "the write that was given up is not stored"
+
+
+def test_a_caller_interrupted_while_it_waits_leaves_the_store_in_order(
+    store: EmbeddedTransport, locked: sqlite3.Connection
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            put(store, pb.Artifact(type_id=DATA))
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    locked.rollback()
+    assert put(store, pb.Artifact(type_id=DATA)) == [1], "the write that was given up is not stored"
 
 
 def test_a_long_read_stops_when_its_deadline_passes(store: EmbeddedTransport) -> None:
