@@ -1,5 +1,6 @@
 """What tests of the command line share: running it in process, and serving in a process of its own."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -26,6 +27,15 @@ PATIENCE_S = 30
 def _no_settings_of_the_machine(monkeypatch):
     for name in [name for name in os.environ if name.startswith("HEADWATER_")]:
         monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Commands set up logging for their process, which here is that of all tests."""
+    handlers, level = list(logging.root.handlers), logging.root.level
+    yield
+    logging.root.handlers = handlers
+    logging.root.setLevel(level)
 
 
 @pytest.fixture
