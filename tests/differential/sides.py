@@ -3,7 +3,6 @@
 A side answers one request at a time and can be emptied. It keeps to itself how it is reached and started.
 """
 
-import logging
 import os
 import signal
 import subprocess
@@ -185,8 +184,6 @@ class InProcess:
     def _open(self) -> None:
         from headwater import embedded
 
-        # Refused writes are logged, and there are thousands of them here.
-        logging.getLogger("headwater").setLevel(logging.CRITICAL)
         self._transport = embedded.open_transport("sqlite://", private=True)
 
     def call(self, rpc: str, request: Message) -> Answer:
