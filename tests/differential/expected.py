@@ -416,6 +416,13 @@ INTENDED: tuple[Intended, ...] = (
         _both(_codes("OK|NOT_FOUND", INVALID), _filter_has(r"_\w+\.\s"), _we_say("no blanks are allowed")),
     ),
     Intended(
+        "F17",
+        "An enum is not compared with numbers, nor with a list of one number.",
+        _both(
+            _codes("OK|NOT_FOUND", INVALID), _filter_has(r"IN\s*\(\s*\d+\s*\)"), _we_say("expected one of")
+        ),
+    ),
+    Intended(
         "T1",
         "A type that is twice in one request is compared with what the first one made of it.",
         _type_twice,

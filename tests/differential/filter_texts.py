@@ -112,7 +112,11 @@ QUIRKS = (
         "F3",
         ALL,
         "properties.MyProp.int_value >= 0",
-        lambda n: "MyProp" in n.properties and n.properties["MyProp"].int_value >= 0,
+        lambda n: (
+            "MyProp" in n.properties
+            and n.properties["MyProp"].HasField("int_value")
+            and n.properties["MyProp"].int_value >= 0
+        ),
     ),
     Quirk("F3", ALL, "properties.I.int_value IS NOT NULL", "FALSE"),
     Quirk("F3", ALL, "custom_properties.CS.string_value = 'v1'", _custom("CS", "string_value", "v1")),
