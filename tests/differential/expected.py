@@ -162,6 +162,17 @@ def _page_too_large(step: Step, engine: Exchange, ours: Exchange, witness: Witne
     return begins and len(_listed(engine)) == 101 and max(ours.value["sizes"]) <= 100 and _is_whole(ours)
 
 
+def _cut_by_update_time(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
+    """A list by update time that is not followed to its end: where it is cut depends on milliseconds."""
+    return (
+        isinstance(step, Listing)
+        and step.later is not None
+        and engine.code == ours.code
+        and engine.request.options.order_by_field.field
+        == pb.ListOperationOptions.OrderByField.LAST_UPDATE_TIME
+    )
+
+
 def _other_listing(step: Step, engine: Exchange, ours: Exchange, witness: Witness) -> bool:
     given = (
         isinstance(step, Listing)
@@ -430,6 +441,11 @@ INTENDED: tuple[Intended, ...] = (
     ),
     Intended(
         "T1", "A type that is twice in one request keeps its external id.", _external_id_lost, diverges=True
+    ),
+    Intended(
+        "clock",
+        "Nodes updated by one request share a time; the engine takes it anew for each node.",
+        _cut_by_update_time,
     ),
     Intended("order", "Of two faults in one request either may be named.", _other_fault),
 )
