@@ -167,6 +167,10 @@ def _names(where: Filter | None) -> tuple[str, ...]:
     return (*_OWN_NAMES, *sorted(where.values)) if where else _OWN_NAMES
 
 
+def _candidate_names(where: Filter | None) -> tuple[str, ...]:
+    return ("scope", *sorted(where.values)) if where else ("scope",)
+
+
 def _few_candidates(
     tx: Transaction, query: _Query, where: Filter | None, values: Mapping[str, Any]
 ) -> list[int] | None:
@@ -179,9 +183,8 @@ def _few_candidates(
     if query.by_type or (query.by_context and (where is not None or query.order.column != "id")):
         sources.append("scope")
     for source in sources:
-        names = ("scope", *sorted(where.values)) if where else ("scope",)
         statement = _candidates_statement(query, source, _Compiled(where))
-        rows = tx.rows(statement, *(values.get(name) for name in names), _FEW + 1)
+        rows = tx.rows(statement, *(values.get(name) for name in _candidate_names(where)), _FEW + 1)
         if len(rows) <= _FEW:
             return [row[0] for row in rows]
     return None
@@ -198,8 +201,8 @@ def _candidates_statement(query: _Query, source: str | int, compiled: _Compiled)
     else:
         assert where is not None and isinstance(source, int)
         select = where.neighbourhoods[source].candidates().distinct()
-    names = ("scope", *sorted(where.values)) if where else ("scope",)
-    return Prepared(select.limit(sa.bindparam("most", type_=sa.Integer())), *names, "most")
+    limited = select.limit(sa.bindparam("most", type_=sa.Integer()))
+    return Prepared(limited, *_candidate_names(where), "most")
 
 
 def _scope_candidates(query: _Query) -> sa.Select[Any]:
