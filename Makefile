@@ -23,7 +23,7 @@ setup: $(VENV)/.installed  ## make .venv with headwater and the tools of develop
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) --upgrade 'pip>=25.1'
-	$(PIP) --editable . --group dev
+	$(PIP) --editable '.[postgresql,mysql]' --group dev
 	@touch $@
 
 demo: $(VENV)/.demo  ## record a real training pipeline in demo.db and trace its model back

@@ -2,12 +2,14 @@
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
+import sqlalchemy as sa
 from google.protobuf.message import Message
 
 from headwater.service.rpcs import MESSAGES, SERVICE_NAME
@@ -15,6 +17,7 @@ from headwater.service.rpcs import MESSAGES, SERVICE_NAME
 PEERS_PYTHON = os.environ.get("HEADWATER_PEERS_PYTHON", ".venv-peers/bin/python")
 
 Call = Callable[[str, Message], Message]
+Connect = Callable[[str], sa.Connection]
 
 
 def calls_over(channel: grpc.Channel) -> Call:
@@ -31,16 +34,26 @@ def calls_over(channel: grpc.Channel) -> Call:
 
 
 @contextmanager
-def mlmd_engine(database: Path | None = None) -> Iterator[Call]:
-    """Calls RPCs of ML Metadata's C++ engine, on a file or in memory."""
+def mlmd_engine(database: Path | str | None = None) -> Iterator[Call]:
+    """Calls RPCs of ML Metadata's C++ engine, on a SQLite file, on the database at a URL, or in memory.
+
+    At a URL the database must exist; the engine makes its tables.
+    """
     script = Path(__file__).parent / "peers" / "mlmd_bridge.py"
-    arguments = [] if database is None else ["--database", str(database)]
-    with subprocess.Popen(
-        [PEERS_PYTHON, str(script), *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as process:
+    flag = "--database-url" if "://" in str(database) else "--database"
+    arguments = [] if database is None else [flag, str(database)]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(
+            [PEERS_PYTHON, str(script), *arguments], stdout=subprocess.PIPE, stderr=log, text=True
+        ) as process,
+    ):
         try:
-            word, port = process.stdout.readline().split()
-            assert word == "ready"
+            word, _, port = process.stdout.readline().strip().partition(" ")
+            if word != "ready":
+                process.wait()
+                log.seek(0)
+                raise RuntimeError(f"ML Metadata's engine did not open {database}:\n{log.read()[-2000:]}")
             with grpc.insecure_channel(
                 f"127.0.0.1:{port}", options=[("grpc.max_receive_message_length", -1)]
             ) as channel:

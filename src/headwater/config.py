@@ -22,6 +22,9 @@ class ServerConfig:
     """Port to listen on; 0 takes a free one."""
     threads: int = 8
     """Requests answered at a time. More than 8 make the answers slower."""
+    workers: int = 1
+    """Processes that answer on the port, each with its own threads and connections. One alone keeps the port
+    to itself; several share it, and need PostgreSQL or MySQL."""
     max_message_bytes: int = 64 * MIB
     """Largest request that is accepted."""
     cache_bytes: int = 64 * MIB
@@ -36,3 +39,9 @@ class ServerConfig:
     """Requests that take longer are logged as warnings."""
     stop_grace_s: float = 30.0
     """How long requests in flight may take after SIGTERM."""
+    database_connections: int = 8
+    """Connections to a PostgreSQL or MySQL server that a process has open at most."""
+    create_database: bool = True
+    """Whether a database that its PostgreSQL or MySQL server does not have yet is made."""
+    grpc_options: tuple[tuple[str, int | str], ...] = ()
+    """Arguments of gRPC's server beside those that headwater sets; they win over headwater's."""

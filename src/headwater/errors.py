@@ -8,6 +8,7 @@
      +- AlreadyExists         a name, external id or edge is taken
      +- FailedPrecondition    the stored state forbids it now
      |   +- DatabaseRefused   the database cannot be served as it is
+    |       +- SchemaTooOld  its schema version is older than the one that is served
      +- OutOfRange            an index points past its list
      +- Aborted               another writer was in the way; the same call may succeed
      +- Unimplemented         a call or option that this store does not have
@@ -48,6 +49,10 @@ class FailedPrecondition(HeadwaterError):
 
 class DatabaseRefused(FailedPrecondition):
     """A database that cannot be served as it is. The message says what to do about it."""
+
+
+class SchemaTooOld(DatabaseRefused):
+    """A database that an upgrade would make fit to serve ('headwater db upgrade')."""
 
 
 class OutOfRange(HeadwaterError):

@@ -130,7 +130,8 @@ class _Events:
     def around(self, kind: NodeKind, ids: Sequence[int], *, hops_left: int) -> list[Any]:
         """Rows of the event table that lead on from the nodes ``ids``."""
         unknown = [node_id for node_id in ids if (kind, node_id) not in self._ahead]
-        if unknown and kind is ARTIFACT and len(ids) <= _NARROW and hops_left >= _FEWEST_HOPS_AHEAD:
+        looks_ahead = self._tx.dialect.recursion_is_lazy and kind is ARTIFACT
+        if unknown and looks_ahead and len(ids) <= _NARROW and hops_left >= _FEWEST_HOPS_AHEAD:
             self._look_ahead(unknown, hops_left)
             unknown = [node_id for node_id in unknown if (kind, node_id) not in self._ahead]
         rows = [row for node_id in ids for row in self._ahead.get((kind, node_id), ())]
@@ -140,18 +141,20 @@ class _Events:
 
     def _look_ahead(self, artifact_ids: Sequence[int], hops: int) -> None:
         """Read the events of artifacts within ``hops`` and of their executions, unless they are many."""
-        near = self._tx.rows(
-            _artifacts_ahead(self._direction), Values(artifact_ids), hops // 2, _MOST_ARTIFACTS_AHEAD
-        )
-        reached: list[int] = list(dict.fromkeys(artifact_id for artifact_id, _ in near))
         rows = self._tx.rows(
-            _events_ahead(self._direction), Values(reached), Values(reached), _MOST_EVENTS_AHEAD + 1
+            _events_ahead(self._direction),
+            Values(artifact_ids),
+            hops // 2,
+            _MOST_ARTIFACTS_AHEAD,
+            _MOST_EVENTS_AHEAD + 1,
         )
         if len(rows) > _MOST_EVENTS_AHEAD:
             return
-        read: dict[tuple[NodeKind, int], list[Any]] = {(ARTIFACT, node_id): [] for node_id in reached}
-        for is_of_artifact, *event in rows:
-            if is_of_artifact:
+        read: dict[tuple[NodeKind, int], list[Any]] = {(ARTIFACT, row[1]): [] for row in rows if row[0] == _REACHED}
+        for what, *event in rows:
+            if what == _REACHED:
+                continue
+            if what == _OF_ARTIFACT:
                 read[ARTIFACT, event[1]].append(event)
                 read.setdefault((EXECUTION, event[2]), [])
             else:
@@ -175,11 +178,17 @@ def _is_followed(event: sa.FromClause, kind: NodeKind, direction: Direction) -> 
     return event.c.type.in_([sa.literal_column(str(int(type_))) for type_ in followed])
 
 
-@cache
-def _artifacts_ahead(direction: Direction) -> Prepared:
-    """The artifacts ``ids``, those two hops on, and so on: nearest first, to a depth and a number.
+# What a row of ``_events_ahead`` is.
+_REACHED, _OF_ARTIFACT, _OF_EXECUTION = 0, 1, 2
 
-    A recursive statement that is read row by row stops where its reader does.
+
+@cache
+def _events_ahead(direction: Direction) -> Prepared:
+    """The artifacts ``ids``, those two hops on, and so on, and the events of all these and of what is between.
+
+    Nearest first, to a depth and a number: a recursive statement that is read row by row stops where its
+    reader does. A row is ``_REACHED`` and an artifact id, or ``_OF_ARTIFACT`` or ``_OF_EXECUTION`` and an
+    event.
     """
     artifact, first, second = _ends()
     near = (
@@ -197,29 +206,27 @@ def _artifacts_ahead(direction: Direction) -> Prepared:
                 second.c.execution_id == first.c.execution_id, _is_followed(second, EXECUTION, direction)
             ),
         )
-        .where(near.c.depth < sa.bindparam("depth", type_=sa.Integer()))
+        .where(near.c.depth < sa.bindparam("depth", type_=sa.BigInteger()))
     )
-    select = sa.select(near.c.id, near.c.depth).limit(sa.bindparam("most", type_=sa.Integer()))
-    return Prepared(select, "ids", "depth", "most")
-
-
-@cache
-def _events_ahead(direction: Direction) -> Prepared:
-    """Events of artifacts, each behind 1, and of the executions at their other ends, behind 0."""
-    _, first, second = _ends()
-    from_artifact = _is_followed(first, ARTIFACT, direction)
-    of_artifacts = sa.select(sa.literal_column("1"), *first.c).where(
-        InList(first.c.artifact_id, "artifacts"), from_artifact
-    )
-    again = schema.event_table.alias("again")
+    nearest = sa.select(near.c.id).limit(sa.bindparam("artifacts", type_=sa.BigInteger())).subquery("nearest")
+    reached = sa.select(nearest.c.id).distinct().cte("reached")
+    ids = sa.select(reached.c.id)
+    event, again, beyond = (schema.event_table.alias(name) for name in ("event_1", "event_2", "event_3"))
     executions = sa.select(again.c.execution_id).where(
-        InList(again.c.artifact_id, "same"), _is_followed(again, ARTIFACT, direction)
+        again.c.artifact_id.in_(ids), _is_followed(again, ARTIFACT, direction)
     )
-    of_executions = sa.select(sa.literal_column("0"), *second.c).where(
-        second.c.execution_id.in_(executions), _is_followed(second, EXECUTION, direction)
+    nothing: Sequence[sa.ColumnElement[Any]] = [sa.literal_column("0") for _ in event.c][1:]
+    select = sa.union_all(
+        sa.select(sa.literal_column(str(_REACHED)), reached.c.id, *nothing),
+        sa.select(sa.literal_column(str(_OF_ARTIFACT)), *event.c).where(
+            event.c.artifact_id.in_(ids), _is_followed(event, ARTIFACT, direction)
+        ),
+        sa.select(sa.literal_column(str(_OF_EXECUTION)), *beyond.c).where(
+            beyond.c.execution_id.in_(executions), _is_followed(beyond, EXECUTION, direction)
+        ),
     )
-    select = of_artifacts.union_all(of_executions).limit(sa.bindparam("most", type_=sa.Integer()))
-    return Prepared(select, "artifacts", "same", "most")
+    most = sa.bindparam("events", type_=sa.BigInteger())
+    return Prepared(select.limit(most), "ids", "depth", "artifacts", "events")
 
 
 def _ends() -> tuple[sa.FromClause, sa.FromClause, sa.FromClause]:

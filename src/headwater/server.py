@@ -27,6 +27,10 @@ from headwater.storage.opening import open_database
 
 log = logging.getLogger(__name__)
 
+_LONGEST_DEADLINE_S = 7 * 24 * 3600
+REQUEST_ID = "headwater-request-id"
+"""Metadata of a write: an id of the caller's choice, under which it may be sent again."""
+
 
 class _GrpcCaller(Caller):
     """The client of one call."""
@@ -36,6 +40,11 @@ class _GrpcCaller(Caller):
 
     def still_waits(self) -> bool:
         return bool(self._context.is_active())
+
+    def remaining_s(self) -> float | None:
+        # Of a call without deadline gRPC says that it has some hundred million years.
+        remaining = self._context.time_remaining()
+        return remaining if remaining is not None and remaining < _LONGEST_DEADLINE_S else None
 
     def why_not(self) -> HeadwaterError:
         remaining = self._context.time_remaining()
@@ -64,7 +73,11 @@ class _Methods(grpc.GenericRpcHandler):
             began = time.perf_counter()
             code = grpc.StatusCode.OK
             try:
-                return service.answer_bytes(name, request, _GrpcCaller(context))
+                request_id = _request_id(context)
+                if request_id is not None:
+                    # So the client knows that this server recognises a request that is sent again.
+                    context.set_trailing_metadata(((REQUEST_ID, request_id),))
+                return service.answer_bytes(name, request, _GrpcCaller(context), request_id)
             except HeadwaterError as error:
                 code = code_of(error)
                 context.abort(code, _fit(str(error)))
@@ -88,6 +101,13 @@ class _Methods(grpc.GenericRpcHandler):
                     "request_bytes": size_bytes,
                 },
             )
+
+
+def _request_id(context: grpc.ServicerContext) -> str | None:
+    for key, value in context.invocation_metadata():
+        if key == REQUEST_ID:
+            return value if isinstance(value, str) else value.decode("ascii", "replace")
+    return None
 
 
 # gRPC's clients refuse metadata past 8 KiB, in which a byte beyond ASCII takes three.
@@ -114,15 +134,16 @@ class Server:
     def __init__(self, config: ServerConfig, *, private: bool = False) -> None:
         credentials = _credentials(config)
         self._config = config
-        self._database = open_database(config.database_url, private=private, cache_bytes=config.cache_bytes)
+        self._database = open_database(
+            config.database_url,
+            create_database=config.create_database,
+            private=private,
+            cache_bytes=config.cache_bytes,
+            connections=config.database_connections,
+        )
         self._grpc = grpc.server(
             futures.ThreadPoolExecutor(config.threads, thread_name_prefix="rpc"),
-            options=[
-                ("grpc.max_receive_message_length", config.max_message_bytes),
-                ("grpc.max_send_message_length", -1),
-                # Without this a second server on the same port would start, and take half of the calls.
-                ("grpc.so_reuseport", 0),
-            ],
+            options=_options(config),
         )
         self._health = health.HealthServicer()
         self._grpc.add_generic_rpc_handlers([_Methods(Service(self._database), config.slow_request_ms)])
@@ -153,6 +174,17 @@ class Server:
         self._health.enter_graceful_shutdown()
         self._grpc.stop(self._config.stop_grace_s).wait()
         self._database.close()
+
+
+def _options(config: ServerConfig) -> list[tuple[str, int | str]]:
+    """Arguments of gRPC's server, each once: which of two it would take is not promised."""
+    options: dict[str, int | str] = {
+        "grpc.max_receive_message_length": config.max_message_bytes,
+        "grpc.max_send_message_length": -1,
+        # Unless it is meant, a second server on the same port would start, and take half of the calls.
+        "grpc.so_reuseport": int(config.workers > 1),
+    }
+    return list({**options, **dict(config.grpc_options)}.items())
 
 
 def _credentials(config: ServerConfig) -> grpc.ServerCredentials | None:

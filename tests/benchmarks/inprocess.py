@@ -15,16 +15,18 @@ import pickle
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 
-def open_engine(database: str) -> tuple[Callable, object]:
+def open_engine(database_url: str) -> tuple[Callable, object]:
     from ml_metadata.metadata_store.pywrap.metadata_store_extension import metadata_store as engine
     from ml_metadata.proto import metadata_store_pb2 as pb
     from ml_metadata.proto import metadata_store_service_pb2 as messages
 
-    config = pb.ConnectionConfig()
-    config.sqlite.filename_uri = database
-    config.sqlite.connection_mode = pb.SqliteMetadataSourceConfig.READWRITE_OPENCREATE
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "peers"))
+    from mlmd_bridge import connection_config
+
+    config = connection_config(database_url)
     store = engine.CreateMetadataStore(config.SerializeToString(), pb.MigrationOptions().SerializeToString())
 
     def call(rpc, request):
@@ -36,11 +38,11 @@ def open_engine(database: str) -> tuple[Callable, object]:
     return call, messages
 
 
-def open_headwater(database: str) -> tuple[Callable, object]:
+def open_headwater(database_url: str) -> tuple[Callable, object]:
     from headwater import embedded
     from headwater.v1 import metadata_store_service_pb2 as messages
 
-    return embedded.open_transport(f"sqlite:///{database}").call, messages
+    return embedded.open_transport(database_url).call, messages
 
 
 def answer_frames(call: Callable, messages: object, frames, answers_to) -> None:
@@ -69,12 +71,12 @@ def answer_frames(call: Callable, messages: object, frames, answers_to) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Answer timed batches; started by run.py.")
     parser.add_argument("engine", choices=("mlmd", "headwater"))
-    parser.add_argument("--database", required=True)
+    parser.add_argument("--database-url", required=True)
     arguments = parser.parse_args()
     # Whatever a library prints must not end up among the frames.
     answers_to = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    opened = {"mlmd": open_engine, "headwater": open_headwater}[arguments.engine](arguments.database)
+    opened = {"mlmd": open_engine, "headwater": open_headwater}[arguments.engine](arguments.database_url)
     answer_frames(*opened, frames=sys.stdin.buffer, answers_to=answers_to)
 
 

@@ -310,7 +310,7 @@ def _artifact(question: Question, type_name: str, name: str) -> pb.Artifact:
     artifact.properties["split"].string_value = choose.choice(stores.SPLITS)
     artifact.properties["shard"].int_value = choose.randrange(1000)
     artifact.properties["accuracy"].double_value = round(choose.random(), 4)
-    artifact.properties["size_bytes"].int_value = choose.randrange(2**40)
+    artifact.properties["size_bytes"].int_value = choose.randrange(2**31)
     artifact.properties["frozen"].bool_value = choose.random() < 0.5
     artifact.custom_properties["ticket"].string_value = f"N-{choose.randrange(10**7):07d}"
     artifact.custom_properties["cost"].double_value = round(choose.random() * 50, 3)
@@ -452,17 +452,14 @@ OPERATIONS = (
 
 BY_NAME = {operation.name: operation for operation in OPERATIONS}
 
-LOADS = {
-    "mixed": {
-        "get_artifacts_by_id_1": 40,
-        "get_context_by_type_and_name": 15,
-        "get_events_of_an_execution": 15,
-        "get_contexts_of_an_artifact": 10,
-        "filter_selective_property": 10,
-        "put_execution_hook": 10,
-    },
-    "writes": {"put_execution_hook": 1},
+READS = {
+    "get_artifacts_by_id_1": 40,
+    "get_context_by_type_and_name": 15,
+    "get_events_of_an_execution": 15,
+    "get_contexts_of_an_artifact": 10,
+    "filter_selective_property": 10,
 }
+LOADS = {"mixed": {**READS, "put_execution_hook": 10}, "reads": READS, "writes": {"put_execution_hook": 1}}
 """Concurrent loads: operations and their weights."""
 
 

@@ -12,10 +12,12 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 BRIDGE = HERE.parent / "peers" / "mlmd_bridge.py"
+PROXY = HERE.parent / "proxies.py"
 
 
 class NotAvailable(Exception):
@@ -100,15 +102,44 @@ def _serve(
     raise NotAvailable(f"{' '.join(command)}: not ready; its log ends in\n{log.read_text()[-2000:]}")
 
 
-def start_bridge(database: Path, log: Path) -> Served:
-    command = [peers_python(), str(BRIDGE), "--database", str(database)]
+def start_bridge(database_url: str, log: Path) -> Served:
+    command = [peers_python(), str(BRIDGE), "--database-url", database_url]
     return _serve(command, log, os.environ)
 
 
-def start_headwater(database: Path, log: Path) -> Served:
-    url = f"sqlite:///{database.resolve()}"
-    command = [sys.executable, "-m", "headwater.cli", "serve", "--database-url", url]
-    return _serve([*command, "--host", "127.0.0.1", "--port", "0"], log, own_environment())
+def start_headwater(database_url: str, log: Path, *, workers: int = 1) -> Served:
+    command = [sys.executable, "-m", "headwater.cli", "serve", "--database-url", database_url]
+    command += ["--host", "127.0.0.1", "--port", "0"]
+    if workers > 1:
+        command += ["--workers", str(workers)]
+    return _serve(command, log, own_environment())
+
+
+def start_proxy(database_url: str, delay_ms: float, log: Path) -> tuple[Served, str]:
+    """A proxy in front of a database's server that delays what passes, each way; the URL through it."""
+    parts = urlsplit(database_url)
+    port = parts.port or {"postgresql": 5432}.get(parts.scheme, 3306)
+    command = [sys.executable, str(PROXY), "--target", f"{parts.hostname or '127.0.0.1'}:{port}"]
+    served = _serve([*command, "--delay-ms", str(delay_ms)], log, os.environ)
+    user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
+    return served, urlunsplit(parts._replace(netloc=f"{user}{served.target}"))
+
+
+def make_store(maker: str, database_url: str, directory: Path) -> None:
+    """Let MLMD's engine or headwater make its tables in an empty database."""
+    directory.mkdir(parents=True, exist_ok=True)
+    log = directory / f"make-store-{os.getpid()}.log"
+    if maker == "mlmd":
+        start_bridge(database_url, log).stop()
+    else:
+        command = [sys.executable, "-m", "headwater.cli", "db", "init", "--database-url", database_url]
+        with log.open("wb") as output:
+            finished = subprocess.run(
+                command, stdout=output, stderr=output, env=own_environment(), check=False
+            )
+        if finished.returncode:
+            raise NotAvailable(f"{' '.join(command)} failed:\n{log.read_text()[-2000:]}")
+    log.unlink()
 
 
 def memory_mb(pid: int) -> dict[str, float] | None:

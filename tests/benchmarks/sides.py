@@ -2,44 +2,57 @@
 
 ``bridge`` and ``server`` are asked by the same code over gRPC, raw bytes in and out, one channel each, so
 that only the server differs. ``engine`` and ``embedded`` run in a process of their own, see ``inprocess``.
-Every side has its own copy of the store's file.
+Every side has its own copy of the store, made by the program that opens it.
 """
 
+import contextlib
 import pickle
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import grpc
 import processes
-import stores
+from backends import Backend
 
 SERVICE = "ml_metadata.MetadataStoreService"
 UNLIMITED = (("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1))
 CALL_TIMEOUT_S = 300
-COPIES = {
-    "bridge": stores.copy_for_engine,
-    "engine": stores.copy_for_engine,
-    "server": stores.copy_for_headwater,
-    "embedded": stores.copy_for_headwater,
-    "bridge2": stores.copy_for_engine,
-    "engine2": stores.copy_for_engine,
-}
 BENCHMARK = ("bridge", "engine", "server", "embedded")
 CONTROL = ("bridge", "engine", "bridge2", "engine2")
 """The same with MLMD in headwater's places: every ratio should be 1, or the benchmark itself is at fault."""
+
+
+def maker_of(name: str) -> str:
+    """Who makes and opens the database of a side."""
+    return "headwater" if name in ("server", "embedded") else "mlmd"
+
+
+CROWDS = {"bridges": "bridge", "workers": "server"}
+"""Sides of concurrent loads only, see ``Crowd``, and on whose database they work."""
 
 
 class SideFailed(Exception):
     """A side answered with an error where every side should answer."""
 
 
+@dataclass(frozen=True)
+class Place:
+    """The copy of a store that a side has for itself."""
+
+    database: str
+    """Its URL."""
+    url: str
+    """The same through the proxy, if there is one: what the side opens."""
+
+
 class Side(Protocol):
     name: str
-    database: Path
+    place: Place
 
     @property
     def pid(self) -> int: ...
@@ -54,10 +67,10 @@ class Side(Protocol):
 
 
 class Grpc:
-    def __init__(self, name: str, database: Path, served: processes.Served) -> None:
+    def __init__(self, name: str, place: Place, served: processes.Served) -> None:
         self.name = name
-        self.database = database
-        self.target = served.target
+        self.place = place
+        self.targets = [served.target]
         self._served = served
         self._channel = grpc.insecure_channel(served.target, options=UNLIMITED)
         self._methods: dict[str, grpc.UnaryUnaryMultiCallable] = {}
@@ -95,9 +108,9 @@ class Grpc:
 
 
 class InProcess:
-    def __init__(self, name: str, database: Path, *, log: Path) -> None:
+    def __init__(self, name: str, place: Place, *, log: Path) -> None:
         self.name = name
-        self.database = database
+        self.place = place
         self._log = log
         engine = "mlmd" if name.startswith("engine") else "headwater"
         python = processes.peers_python() if engine == "mlmd" else sys.executable
@@ -105,8 +118,8 @@ class InProcess:
             python,
             str(processes.HERE / "inprocess.py"),
             engine,
-            "--database",
-            str(database.resolve()),
+            "--database-url",
+            place.url,
         ]
         with log.open("wb") as stderr:
             self._process = subprocess.Popen(
@@ -144,12 +157,59 @@ class InProcess:
         processes.stop(self._process)
 
 
-def open_side(name: str, store: Path, directory: Path) -> Side:
-    """Copy ``store`` into ``directory`` for the side ``name`` and start it there."""
-    database, log = directory / f"{name}.db", directory / f"{name}.log"
-    COPIES[name](store, database)
+class Crowd:
+    """Several server processes on the database of another side, for concurrent loads only.
+
+    ``bridges``: MLMD's engine answers one request at a time in a process, so it gets several processes, and
+    the clients spread over them. ``workers``: headwater with ``--workers``, at one address.
+    """
+
+    def __init__(self, name: str, side: Side, log: Path, *, size: int) -> None:
+        self.name = name
+        self.place = side.place
+        self._served: list[processes.Served] = []
+        try:
+            if name == "workers":
+                self._served.append(processes.start_headwater(side.place.url, log, workers=size))
+            while name == "bridges" and len(self._served) < size:
+                self._served.append(processes.start_bridge(side.place.url, log))
+        except BaseException:
+            self.close()
+            raise
+        self.targets = [each.target for each in self._served]
+
+    def close(self) -> None:
+        for each in self._served:
+            each.stop()
+
+
+def open_side(
+    name: str,
+    backend: Backend,
+    store: str,
+    directory: Path,
+    opened: contextlib.ExitStack,
+    *,
+    delay_ms: float = 0,
+    use_up: bool = False,
+) -> Side:
+    """Start the side ``name`` on a copy of ``store``, or with ``use_up`` on the store itself.
+
+    Logs go to ``directory``, whose name is part of the copy's. ``opened`` will end and drop everything.
+    """
+    place_store = backend.take if use_up else backend.copy
+    database = url = place_store(store, f"{directory.name}_{name}")
+    opened.callback(backend.drop, database)
+    if delay_ms:
+        proxy, url = processes.start_proxy(database, delay_ms, directory / f"{name}-proxy.log")
+        opened.callback(proxy.stop)
+    place, log = Place(database, url), directory / f"{name}.log"
+    side: Side
     if name.startswith("bridge"):
-        return Grpc(name, database, processes.start_bridge(database, log))
-    if name == "server":
-        return Grpc(name, database, processes.start_headwater(database, log))
-    return InProcess(name, database, log=log)
+        side = Grpc(name, place, processes.start_bridge(url, log))
+    elif name == "server":
+        side = Grpc(name, place, processes.start_headwater(url, log))
+    else:
+        side = InProcess(name, place, log=log)
+    opened.callback(side.close)
+    return side

@@ -1,9 +1,8 @@
-"""The store that the benchmark asks: what is in it, where in it to find what, and how to make it fast.
+"""The store that the benchmark asks: what is in it, and where in it to find what.
 
 ``Layout`` is arithmetic only: from a number of nodes and a seed it knows every id, name and URI, so that
-requests can be made without asking a database. ``build`` lets the C++ engine create the database and then
-writes the rows with sqlite3, the indexes last. The file is kept in a cache directory; every side of a
-benchmark works on a copy of its own (``copy_for_engine``, ``copy_for_headwater``).
+requests can be made without asking a database. ``Content`` gives the rows, the same for every backend;
+``backends`` and what it imports put them into databases.
 
 What is in it (one tenth of the runs belongs to each of ten pipelines):
 
@@ -16,23 +15,13 @@ What is in it (one tenth of the runs belongs to each of ten pipelines):
 Everything but the pipelines and what hangs on a raw dataset keeps its size when the store grows.
 """
 
-import argparse
-import os
 import random
-import shutil
-import sqlite3
-import subprocess
-import sys
-import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import processes
-
-FORMAT = 1
-"""Part of the cached file's name: raise it when the contents change."""
+FORMAT = 2
+"""Part of a cached store's name: raise it when the contents change."""
 
 BASE_MS = 1_700_000_000_000
 PIPELINES = 10
@@ -166,30 +155,10 @@ class Layout:
         return artifact_id % (self.artifacts // 50)
 
 
-class Rows:
-    """Rows on their way into the tables, many at a time."""
+Row = Sequence[object]
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        self._rows: dict[str, list[Sequence[object]]] = defaultdict(list)
-
-    def add(self, into: str, *row: object) -> None:
-        """Add a row for ``into``, a table and its columns as INSERT spells them."""
-        rows = self._rows[into]
-        rows.append(row)
-        if len(rows) >= 20_000:
-            self._write(into)
-
-    def _write(self, into: str) -> None:
-        rows = self._rows.pop(into)
-        marks = ", ".join("?" * len(rows[0]))
-        self._connection.executemany(f"INSERT INTO {into} VALUES ({marks})", rows)
-
-    def write_all(self) -> None:
-        for into in list(self._rows):
-            self._write(into)
-
-
+TYPE = "Type (id, name, type_kind)"
+TYPE_PROPERTY = "TypeProperty (type_id, name, data_type)"
 _TIMES = "create_time_since_epoch, last_update_time_since_epoch"
 ARTIFACT = f"Artifact (id, type_id, uri, state, name, external_id, {_TIMES})"
 EXECUTION = f"Execution (id, type_id, last_known_state, name, {_TIMES})"
@@ -205,6 +174,53 @@ PROPERTY = {
     for column in ("int_value", "double_value", "string_value", "bool_value")
 }
 
+ALL = (
+    TYPE,
+    TYPE_PROPERTY,
+    ARTIFACT,
+    EXECUTION,
+    CONTEXT,
+    EVENT,
+    PATH,
+    ATTRIBUTION,
+    ASSOCIATION,
+    PARENT,
+    *PROPERTY.values(),
+)
+FILLED = tuple(dict.fromkeys(into.split()[0] for into in ALL))
+"""The tables that get rows."""
+
+
+class Rows:
+    """Rows on their way into the tables, many at a time.
+
+    ``write`` is given a table with its columns, as INSERT and COPY spell them, and the rows. ``tables``,
+    when given, are the only ones that are wanted.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[str, list[Row]], None],
+        tables: Collection[str] | None = None,
+        at_once: int = 20_000,
+    ) -> None:
+        self._write = write
+        self._skipped = {into for into in ALL if tables is not None and into.split()[0] not in tables}
+        self._at_once = at_once
+        self._rows: dict[str, list[Row]] = defaultdict(list)
+
+    def add(self, into: str, *row: object) -> None:
+        if into in self._skipped:
+            return
+        rows = self._rows[into]
+        rows.append(row)
+        if len(rows) >= self._at_once:
+            self._write(into, self._rows.pop(into))
+
+    def write_all(self) -> None:
+        for into in list(self._rows):
+            self._write(into, self._rows.pop(into))
+
 
 class Content:
     """Writes what the module's docstring describes."""
@@ -216,6 +232,7 @@ class Content:
         self._events = 0
 
     def write(self) -> None:
+        self._types()
         self._pipelines()
         self._chains()
         self._layered()
@@ -224,6 +241,13 @@ class Content:
         for lone in range(self._layout.lone_artifacts):
             self._artifact(self._layout.run_artifact(self._layout.runs, 0) + lone, "Dataset", BASE_MS)
         self._rows.write_all()
+
+    def _types(self) -> None:
+        for kind, name, properties in TYPES:
+            type_id = TYPE_IDS[kind, name]
+            self._rows.add(TYPE, type_id, name, KIND_NUMBERS[kind])
+            for property_name, data_type in properties.items():
+                self._rows.add(TYPE_PROPERTY, type_id, property_name, data_type)
 
     def _pipelines(self) -> None:
         for number in range(PIPELINES):
@@ -315,7 +339,7 @@ class Content:
         rows.add(PROPERTY["artifact", "string_value"], artifact, "split", 0, SPLITS[artifact % 3])
         rows.add(PROPERTY["artifact", "int_value"], artifact, "shard", 0, layout.shard(artifact))
         rows.add(PROPERTY["artifact", "double_value"], artifact, "accuracy", 0, accuracy)
-        rows.add(PROPERTY["artifact", "int_value"], artifact, "size_bytes", 0, artifact * 104_729 % 2**40)
+        rows.add(PROPERTY["artifact", "int_value"], artifact, "size_bytes", 0, artifact * 104_729 % 2**31)
         rows.add(PROPERTY["artifact", "bool_value"], artifact, "frozen", 0, artifact % 2)
         rows.add(PROPERTY["artifact", "string_value"], artifact, "ticket", 1, layout.ticket(artifact))
         rows.add(PROPERTY["artifact", "double_value"], artifact, "cost", 1, cost)
@@ -333,7 +357,7 @@ class Content:
         rows.add(PROPERTY["execution", "double_value"], execution, "learning_rate", 0, rate)
         rows.add(PROPERTY["execution", "string_value"], execution, "image", 0, f"train:1.{execution % 40}")
         rows.add(PROPERTY["execution", "int_value"], execution, "duration_ms", 0, duration_ms)
-        rows.add(PROPERTY["execution", "bool_value"], execution, "retried", 0, execution % 5 == 0)
+        rows.add(PROPERTY["execution", "bool_value"], execution, "retried", 0, int(execution % 5 == 0))
         rows.add(PROPERTY["execution", "string_value"], execution, "host", 1, f"node-{execution % 64}")
         rows.add(PROPERTY["execution", "int_value"], execution, "attempt", 1, 1 + execution % 3)
         for context in contexts:
@@ -344,110 +368,3 @@ class Content:
         self._rows.add(EVENT, self._events, artifact, execution, type_number, at_ms)
         self._rows.add(PATH, self._events, 0, None, "examples" if type_number == INPUT else "outputs")
         self._rows.add(PATH, self._events, 1, slot, None)
-
-
-def _write_types(connection: sqlite3.Connection) -> None:
-    for kind, name, properties in TYPES:
-        type_id = TYPE_IDS[kind, name]
-        connection.execute(
-            "INSERT INTO Type (id, name, type_kind) VALUES (?, ?, ?)", (type_id, name, KIND_NUMBERS[kind])
-        )
-        connection.executemany(
-            "INSERT INTO TypeProperty (type_id, name, data_type) VALUES (?, ?, ?)",
-            [(type_id, property_name, data_type) for property_name, data_type in properties.items()],
-        )
-
-
-def _create_with_engine(path: Path) -> None:
-    bridge = processes.start_bridge(path, log=path.with_suffix(".log"))
-    bridge.stop()
-    path.with_suffix(".log").unlink()
-
-
-def _fill(path: Path, layout: Layout) -> None:
-    connection = sqlite3.connect(path, isolation_level=None)
-    for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -500000", "temp_store = MEMORY"):
-        connection.execute(f"PRAGMA {pragma}")
-    indexes = connection.execute(
-        "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL ORDER BY rowid"
-    ).fetchall()
-    connection.execute("BEGIN")
-    for name, _ in indexes:
-        connection.execute(f"DROP INDEX {name}")
-    _write_types(connection)
-    Content(layout, Rows(connection)).write()
-    for _, sql in indexes:
-        connection.execute(sql)
-    connection.execute("COMMIT")
-    connection.close()
-
-
-def build(layout: Layout, cache: Path) -> Path:
-    """The file of the store, made when ``cache`` does not have it yet; takes two minutes for 1M nodes."""
-    cache.mkdir(parents=True, exist_ok=True)
-    path = cache / f"store-v{FORMAT}-{layout.nodes}-{layout.seed}.db"
-    if path.exists():
-        return path
-    unfinished = path.with_suffix(f".unfinished-{os.getpid()}")
-    _create_with_engine(unfinished)
-    _fill(unfinished, layout)
-    unfinished.rename(path)
-    return path
-
-
-def copy_for_engine(store: Path, copy: Path) -> None:
-    """A copy as MLMD would have it: rollback journal, MLMD's own indexes."""
-    shutil.copyfile(store, copy)
-
-
-def copy_for_headwater(store: Path, copy: Path) -> None:
-    """A copy as headwater would have made it: with the two indexes that MLMD lacks."""
-    shutil.copyfile(store, copy)
-    connection = sqlite3.connect(copy)
-    connection.execute("CREATE INDEX idx_attribution_artifact_id ON Attribution (artifact_id, context_id)")
-    connection.execute("CREATE INDEX idx_association_execution_id ON Association (execution_id, context_id)")
-    connection.commit()
-    connection.close()
-
-
-COUNTED = ("Type", "Artifact", "Execution", "Context", "Event", "Attribution", "Association")
-COUNTED_PROPERTIES = ("ArtifactProperty", "ExecutionProperty", "ContextProperty", "EventPath")
-
-
-def row_counts(path: Path) -> dict[str, int]:
-    """Rows a table. Stores that got the same writes have the same."""
-    connection = sqlite3.connect(path, timeout=30)
-    counts = {
-        table: connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0]
-        for table in (*COUNTED, *COUNTED_PROPERTIES)
-    }
-    connection.close()
-    return counts
-
-
-def parse_sizes(text: str) -> Iterator[int]:
-    """Numbers of nodes from a text such as ``10k,100k,1M``."""
-    units = {"k": 1000, "m": 1_000_000}
-    for word in text.lower().split(","):
-        unit = units.get(word[-1:])
-        yield int(word[:-1]) * unit if unit else int(word)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Build the benchmark's stores ahead of a run.")
-    parser.add_argument("--sizes", default="10k,100k,1M", help="nodes, default %(default)s")
-    parser.add_argument("--seed", type=int, default=7, help="default %(default)s")
-    parser.add_argument("--cache", type=Path, default=processes.default_cache(), help="default %(default)s")
-    arguments = parser.parse_args()
-    for nodes in parse_sizes(arguments.sizes):
-        started_s = time.monotonic()
-        path = build(Layout(nodes, arguments.seed), arguments.cache)
-        size_mb = path.stat().st_size / 1e6
-        print(f"{path}  {size_mb:.0f} MB  {time.monotonic() - started_s:.1f} s", file=sys.stderr)
-
-
-if __name__ == "__main__":
-    try:
-        main()
-    except (processes.NotAvailable, subprocess.SubprocessError) as exc:
-        sys.exit(str(exc))

@@ -98,6 +98,46 @@ def serve() -> Iterator[Callable[..., Serving]]:
         process.communicate()
 
 
+def refused(*arguments: object, **options: object) -> tuple[int, str]:
+    """The exit code of a ``headwater`` that does not start, and what it said on stderr."""
+    process = headwater(*arguments, **options)
+    said, logged = process.communicate(timeout=PATIENCE_S)
+    assert said == ""
+    assert "Traceback" not in logged
+    return process.returncode, logged
+
+
+@pytest.fixture
+def mlmd_server() -> Iterator[Callable[..., Serving]]:
+    """Start ``headwater mlmd-server`` on free ports, and stop those that are left."""
+    started: list[subprocess.Popen] = []
+
+    def mlmd_server(*arguments: object, **options: object) -> Serving:
+        # Of a flag that is given twice the last wins.
+        process = headwater("mlmd-server", *arguments, "--grpc_port=0", **options)
+        started.append(process)
+        line = process.stdout.readline().strip()
+        assert line.startswith("headwater ready on 0.0.0.0:"), process.communicate()[1]
+        return Serving(process, line.split()[-1].replace("0.0.0.0", "localhost"))
+
+    yield mlmd_server
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def config_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Write a ``MetadataStoreServerConfig`` in protobuf's text format; the file."""
+
+    def config_file(config: str) -> Path:
+        file = tmp_path / "config.pbtxt"
+        file.write_text(config)
+        return file
+
+    return config_file
+
+
 @pytest.fixture
 def channel_to() -> Iterator[Callable[[str], grpc.Channel]]:
     """Open channels, and close them in the end."""

@@ -13,6 +13,7 @@ from headwater.cli.settings import Setting
 DOCS = Path(__file__).parents[2] / "docs"
 CLI = (DOCS / "cli.md").read_text(encoding="utf-8")
 SETTINGS = (DOCS / "settings.md").read_text(encoding="utf-8")
+MLMD_SERVER = (DOCS / "mlmd-server.md").read_text(encoding="utf-8")
 
 
 def commands(command=main, path=()):
@@ -54,7 +55,7 @@ def test_every_option_is_documented():
         if isinstance(option, click.Option) and option.opts[0].startswith("--")
     }
 
-    assert sorted(flag for flag in flags if f"`{flag}" not in CLI + SETTINGS) == []
+    assert sorted(flag for flag in flags if f"`{flag}" not in CLI + SETTINGS + MLMD_SERVER) == []
 
 
 def test_the_table_of_settings_is_what_the_command_line_has():
@@ -69,6 +70,17 @@ def test_the_table_of_settings_is_what_the_command_line_has():
     assert documented == {
         (flag, option.envvar, option.name, default_of(option)) for flag, option in settings().items()
     }
+
+
+def test_the_table_of_flags_is_what_the_stand_in_for_mlmds_server_has():
+    (section,) = re.findall(r"^## Flags\n(.*?)^## ", MLMD_SERVER, re.MULTILINE | re.DOTALL)
+    documented = re.findall(r"^\| `(--\w+)` \| `?([^`|]*?)`? ?\|", section, re.MULTILINE)
+
+    assert documented == [
+        (option.opts[0], str(option.default).lower())
+        for option in COMMANDS["mlmd-server"].params
+        if not isinstance(option, Setting) and option.name != "config"
+    ]
 
 
 def default_of(option):

@@ -1,14 +1,16 @@
-"""Stores to test the SDK on: ours in process, and ML Metadata's engine over gRPC where it is installed."""
+"""Stores to test the SDK on: ours in process on every backend, and ML Metadata's engine if installed."""
 
 import os
 import subprocess
 from collections.abc import Callable, Iterator
 from concurrent import futures
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import grpc
 import pytest
+from databases import BACKENDS, empty_store, require
 
 from headwater.client import GrpcTransport, Store, to_value
 from headwater.client.transport import MESSAGES, SERVICE_NAME
@@ -33,11 +35,24 @@ def engine() -> Iterator[str]:
         process.kill()
 
 
-@pytest.fixture(params=["in process", "engine"])
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "store" in metafunc.fixturenames:
+        ours = [pytest.param(backend, marks=pytest.mark.backends(backend)) for backend in BACKENDS]
+        metafunc.parametrize("store", [*ours, "engine"], indirect=True)
+
+
+@contextmanager
+def our_store(backend: str) -> Iterator[Store]:
+    require(backend)
+    with empty_store(backend) as url, Store(open_transport(url, private=backend == "sqlite")) as store:
+        yield store
+
+
+@pytest.fixture
 def store(request: pytest.FixtureRequest) -> Iterator[Store]:
-    """An empty store."""
-    if request.param == "in process":
-        with Store(open_transport("sqlite://", private=True)) as store:
+    """An empty store: ours on each backend, and ML Metadata's."""
+    if request.param != "engine":
+        with our_store(request.param) as store:
             yield store
         return
     target = request.getfixturevalue("engine")
@@ -48,9 +63,9 @@ def store(request: pytest.FixtureRequest) -> Iterator[Store]:
 
 
 @pytest.fixture
-def own_store() -> Iterator[Store]:
+def own_store(backend: str) -> Iterator[Store]:
     """An empty store of ours, for what the engine does not answer."""
-    with Store(open_transport("sqlite://", private=True)) as store:
+    with our_store(backend) as store:
         yield store
 
 

@@ -1,6 +1,7 @@
 """Play random sequences on MLMD's engine and on headwater, and report where they disagree.
 
     python tests/differential/run.py --seeds 1-20 --steps 300 --headwater in-process
+    python tests/differential/run.py --seeds 1-20 --headwater postgresql         # in process, on a server
     python tests/differential/run.py --seeds 7 --steps 300 --headwater engine    # the control: MLMD twice
     python tests/differential/run.py --special many                              # only some short sequences
 
@@ -231,7 +232,9 @@ def main() -> int:
     )
     parser.add_argument("--seeds", default="1-10", help="one seed or a range A-B (default 1-10)")
     parser.add_argument("--steps", type=int, default=300, help="steps a sequence (default 300)")
-    parser.add_argument("--headwater", default="in-process", help="in-process, serve, engine, or HOST:PORT")
+    parser.add_argument(
+        "--headwater", default="in-process", help="in-process, postgresql, mysql, serve, engine, or HOST:PORT"
+    )
     parser.add_argument(
         "--special", default="", help="no seeds, only short sequences with this in their name"
     )

@@ -3,6 +3,7 @@
 A side answers one request at a time and can be emptied. It keeps to itself how it is reached and started.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 import grpc
+from databases import BACKENDS, Unobtainable, empty_store, server_of
 from google.protobuf.message import Message
 
 from headwater import errors
@@ -27,6 +29,8 @@ READY_TIMEOUT_S = 20
 
 DIED = "DIED"
 """The code of a request that ended the process of the engine."""
+WITH_IDS = ("Type", "Artifact", "Execution", "Context", "Event", "Attribution", "Association")
+
 NOT_SENT = "NOT_SENT"
 """The code of a request that was kept from the engine, because it would end the process."""
 CRASHED = "CRASHED"
@@ -174,19 +178,35 @@ class Engine:
 
 
 class InProcess:
-    """headwater without gRPC: the embedded store, in memory."""
+    """headwater without gRPC: the embedded store, in memory or in a database of its own on a server."""
 
     is_engine = False
 
-    def __init__(self) -> None:
+    def __init__(self, backend: str = "sqlite") -> None:
+        self._backend = backend
         self._open()
 
     def _open(self) -> None:
         from headwater import embedded
 
-        self._transport = embedded.open_transport("sqlite://", private=True)
+        self._resources = contextlib.ExitStack()
+        try:
+            url = self._resources.enter_context(empty_store(self._backend))
+        except Unobtainable as missing:
+            raise SideMissing(str(missing)) from missing
+        self._transport = embedded.open_transport(url, private=self._backend == "sqlite")
+        self._resources.callback(self._transport.close)
+        if self._backend != "sqlite":
+            database = url.rpartition("/")[2].partition("?")[0]
+            self._database = self._resources.enter_context(server_of(self._backend).connection(database))
 
     def call(self, rpc: str, request: Message) -> Answer:
+        answer = self._call(rpc, request)
+        if rpc.startswith("Put") and self._backend != "sqlite":
+            self._align_ids()
+        return answer
+
+    def _call(self, rpc: str, request: Message) -> Answer:
         try:
             response = self._transport.call(rpc, request)
         except errors.HeadwaterError as error:
@@ -196,12 +216,23 @@ class InProcess:
             return Answer(rpc, request, CRASHED, text=traceback.format_exc())
         return Answer(rpc, request, "OK", response)
 
+    def _align_ids(self) -> None:
+        """Count ids on from the last one stored. SQLite does that by itself; servers skip those of failed writes."""
+        cursor = self._database.cursor()
+        for table in WITH_IDS:
+            if self._backend == "mysql":
+                cursor.execute(f"ALTER TABLE {table} AUTO_INCREMENT = 1")
+            else:
+                cursor.execute(
+                    f"SELECT setval('{table}_id_seq', coalesce(max(id), 1), max(id) IS NOT NULL) FROM {table}"
+                )
+
     def reset(self) -> None:
         self.close()
         self._open()
 
     def close(self) -> None:
-        self._transport.close()
+        self._resources.close()
 
 
 class Serve:
@@ -239,9 +270,12 @@ class Serve:
 
 
 def open_headwater(target: str) -> Side:
-    """``in-process``, ``serve``, ``engine`` (the control: MLMD in headwater's place) or HOST:PORT."""
+    """``in-process``, ``postgresql`` or ``mysql`` (in process on such a server), ``serve``, ``engine`` (the control:
+    MLMD in headwater's place) or HOST:PORT."""
     if target == "in-process":
         return InProcess()
+    if target in BACKENDS:
+        return InProcess(target)
     if target == "serve":
         return Serve()
     if target == "engine":

@@ -16,13 +16,14 @@ STEPS = 250
 
 
 @pytest.fixture(scope="module")
-def match() -> Iterator[Match]:
+def match(backend: str) -> Iterator[Match]:
+    """headwater on a backend, and the engine in memory."""
     try:
         python = peer_python()
         engine = Engine(python)
     except PeerMissing as missing:
         pytest.skip(str(missing))
-    match = Match(engine, open_headwater("in-process"), lambda: Engine(python))
+    match = Match(engine, open_headwater(backend), lambda: Engine(python))
     yield match
     match.close()
 

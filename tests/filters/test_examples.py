@@ -25,7 +25,7 @@ EXAMPLES = [
     (12, ARTIFACT, 'name = "m1"', [1]),
     (13, ARTIFACT, "name = 'M1'", []),
     (14, ARTIFACT, "name LIKE 'm%'", [1, 2]),
-    (15, ARTIFACT, "name LIKE 'M%'", [1, 2]),
+    (15, ARTIFACT, "name LIKE 'M%'", {"sqlite": [1, 2], "postgresql": [], "mysql": []}),
     (16, ARTIFACT, "name LIKE 'm_'", [1, 2]),
     (17, ARTIFACT, "name NOT LIKE 'm%'", [3]),
     (18, ARTIFACT, "name != 'm1'", [2, 3]),
@@ -161,9 +161,9 @@ EXAMPLES = [
     ("kind", "text", "expected"),
     [pytest.param(*example[1:], id=f"{example[0]}") for example in EXAMPLES],
 )
-def test_an_example_finds_what_it_says(ask, kind, text, expected):
+def test_an_example_finds_what_it_says(ask, backend, kind, text, expected):
     if expected is REFUSED:
         with pytest.raises(InvalidRequest, match="filter, column"):
             ask(text, kind)
     else:
-        assert ask(text, kind) == expected
+        assert ask(text, kind) == (expected[backend] if isinstance(expected, dict) else expected)

@@ -1,7 +1,7 @@
 """What the language means, beyond the examples: literals, names, enums, NULL, operators, functions, joins."""
 
 import pytest
-import sqlalchemy as sa
+from filters.asking import matches, put_graph, put_rows
 
 from headwater.errors import InvalidRequest
 from headwater.filters import compile_filter
@@ -28,14 +28,14 @@ ODD_TEXTS = {
 
 
 @pytest.mark.parametrize(("stored", "written"), ODD_TEXTS.values(), ids=ODD_TEXTS)
-def test_a_literal_is_compared_exactly(connection, found_in, stored, written):
-    other = stored + "x"
-    for node_id, uri in ((1, stored), (2, other)):
-        connection.execute(sa.insert(schema.artifact_table).values(id=node_id, type_id=1, uri=uri))
+def test_a_literal_is_compared_exactly(database, stored, written):
+    put_rows(database, schema.artifact_table, [
+        {"id": 1, "type_id": 1, "uri": stored}, {"id": 2, "type_id": 1, "uri": stored + "x"}
+    ])  # fmt: skip
 
-    assert found_in(connection, f"uri = {written}", ARTIFACT) == [1]
-    assert found_in(connection, f"uri IN ({written}, 'zzz')", ARTIFACT) == [1]
-    assert found_in(connection, f"uri IN ({written})", ARTIFACT) == [1]
+    assert matches(database, f"uri = {written}", ARTIFACT) == [1]
+    assert matches(database, f"uri IN ({written}, 'zzz')", ARTIFACT) == [1]
+    assert matches(database, f"uri IN ({written})", ARTIFACT) == [1]
 
 
 ODD_NAMES = (
@@ -46,29 +46,24 @@ ODD_NAMES = (
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
-def test_a_property_is_found_by_its_exact_name(connection, found_in, name):
-    connection.execute(
-        sa.insert(schema.artifact_table), [{"id": n, "type_id": 1, "uri": ""} for n in (1, 2, 3)]
-    )
-    for node_id, stored in ((1, name), (2, name + "x"), (3, name.swapcase() + "x")):
-        connection.execute(
-            sa.insert(schema.artifact_property_table).values(
-                node_id=node_id, name=stored, is_custom_property=True, string_value="foo"
-            )
-        )
+def test_a_property_is_found_by_its_exact_name(database, name):
+    put_rows(database, schema.artifact_table, [{"id": n, "type_id": 1, "uri": ""} for n in (1, 2, 3)])
+    put_rows(database, schema.artifact_property_table, [
+        {"node_id": node_id, "name": stored, "is_custom_property": True, "string_value": "foo"}
+        for node_id, stored in ((1, name), (2, name + "x"), (3, name.swapcase() + "x"))
+    ])  # fmt: skip
 
-    assert found_in(connection, f"custom_properties.`{name}`.string_value = 'foo'", ARTIFACT) == [1]
+    assert matches(database, f"custom_properties.`{name}`.string_value = 'foo'", ARTIFACT) == [1]
 
 
 @pytest.mark.parametrize("name", ["7x", "42", "SELECT", "AND", "name", "_"])
-def test_a_name_of_word_characters_needs_no_back_quotes(graph, found_in, name):
-    graph.execute(
-        sa.insert(schema.artifact_property_table).values(
-            node_id=2, name=name, is_custom_property=False, int_value=1
-        )
-    )
+def test_a_name_of_word_characters_needs_no_back_quotes(database, name):
+    put_rows(database, schema.artifact_table, [{"id": 2, "type_id": 1, "uri": ""}])
+    put_rows(database, schema.artifact_property_table, [
+        {"node_id": 2, "name": name, "is_custom_property": False, "int_value": 1}
+    ])  # fmt: skip
 
-    assert found_in(graph, f"properties.{name}.int_value = 1", ARTIFACT) == [2]
+    assert matches(database, f"properties.{name}.int_value = 1", ARTIFACT) == [2]
 
 
 ENUMS = [
@@ -231,11 +226,12 @@ def test_every_label_is_one_row_that_must_be_there(ask, kind, text, expected):
 @pytest.mark.parametrize(
     "text", ["type != 'x'", "NOT type = 'x'", "type IS NULL", "type = 'x' OR id = 9"], ids=str
 )
-def test_a_node_whose_type_is_gone_has_no_type_to_compare(graph, found_in, text):
-    graph.execute(sa.insert(schema.artifact_table).values(id=9, type_id=99, uri="", name="lost"))
+def test_a_node_whose_type_is_gone_has_no_type_to_compare(database, text):
+    put_graph(database)
+    put_rows(database, schema.artifact_table, [{"id": 9, "type_id": 999, "uri": "", "name": "lost"}])
 
-    assert 9 not in found_in(graph, text, ARTIFACT)
-    assert found_in(graph, "id = 9", ARTIFACT) == [9]
+    assert 9 not in matches(database, text, ARTIFACT)
+    assert matches(database, "id = 9", ARTIFACT) == [9]
 
 
 REFUSED = [

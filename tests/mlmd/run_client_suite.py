@@ -5,6 +5,7 @@
     python tests/mlmd/run_client_suite.py standin-inprocess    # headwater.mlmd, in process
     python tests/mlmd/run_client_suite.py wheel --server engine          # the control: MLMD against itself
     python tests/mlmd/run_client_suite.py wheel --server localhost:8080  # a server of yours, still empty
+    python tests/mlmd/run_client_suite.py wheel --server mysql://root@127.0.0.1/new  # headwater on a database
 
 The suite is ``metadata_store_test.py`` of the installed ml-metadata wheel. It is read from there at run
 time and is no part of headwater. ``make peers`` installs the wheel in ``.venv-peers``; another interpreter
@@ -165,7 +166,11 @@ def _served(server: str, peers: Path, directory: Path) -> Iterator[str]:
         with _engine(peers) as target:
             yield target
     elif server == "headwater":
-        with _headwater(directory) as target:
+        with _headwater(f"sqlite:///{directory / 'store.db'}") as target:
+            yield target
+    elif "://" in server:
+        with _headwater(server) as target:
+            _refuse_unless_empty(target)
             yield target
     else:
         _refuse_unless_empty(server)
@@ -189,12 +194,12 @@ def _engine(peers: Path) -> Iterator[str]:
 
 
 @contextmanager
-def _headwater(directory: Path) -> Iterator[str]:
+def _headwater(database_url: str) -> Iterator[str]:
     sys.path.insert(0, str(REPOSITORY / "src"))
     from headwater.config import ServerConfig
     from headwater.server import Server
 
-    served = Server(ServerConfig(database_url=f"sqlite:///{directory / 'store.db'}", port=0))
+    served = Server(ServerConfig(database_url, port=0))
     served.start()
     try:
         yield f"127.0.0.1:{served.port}"
@@ -218,7 +223,9 @@ def main() -> int:
     )
     parser.add_argument("way", choices=WAYS)
     parser.add_argument(
-        "--server", default="headwater", help="headwater (default), engine, or HOST:PORT of an empty server"
+        "--server",
+        default="headwater",
+        help="headwater (default), the URL of an empty database for it, engine, or HOST:PORT of an empty one",
     )
     parser.add_argument(
         "--peers-python", help="interpreter that has ml-metadata; default .venv-peers/bin/python"

@@ -23,20 +23,19 @@ def peers() -> Path:
         pytest.skip(str(reason))
 
 
+@pytest.mark.parametrize("way", ["wheel", "standin-grpc"])
+def test_the_suite_of_the_original_client_ends_as_with_ml_metadata(peers, database_url, way):
+    assert suite.run(way, peers=peers, server=database_url) == []
+
+
 @pytest.mark.parametrize(
-    ("way", "server"),
-    [
-        ("wheel", "headwater"),
-        ("standin-grpc", "headwater"),
-        ("standin-grpc", "engine"),
-        ("standin-inprocess", "none"),
-    ],
-    ids=lambda value: value,
+    ("way", "server"), [("standin-grpc", "engine"), ("standin-inprocess", "none")], ids=lambda value: value
 )
-def test_the_suite_of_the_original_client_ends_as_with_ml_metadata(peers, way, server):
+def test_the_suite_ends_as_with_ml_metadata_where_the_stand_in_is_its_client(peers, way, server):
     assert suite.run(way, peers=peers, server=server) == []
 
 
+@pytest.mark.backends("sqlite")
 def test_a_server_that_is_not_empty_is_refused(peers, server):
     with headwater.connect(f"127.0.0.1:{server.port}") as store:
         store.put_context_type(pb.ContextType(name="Run"))

@@ -82,8 +82,8 @@ def test_a_read_only_store_reads_and_refuses_to_write(tmp_path):
     ("config", "message"),
     [
         (pb.ConnectionConfig(), "set one of fake_database, sqlite, mysql and postgresql"),
-        (pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(host="h")), r"headwater\[mysql\]"),
-        (pb.ConnectionConfig(postgresql=pb.PostgreSQLDatabaseConfig(host="h")), r"headwater\[postgresql\]"),
+        (pb.ConnectionConfig(mysql=pb.MySQLDatabaseConfig(host="h")), "the name of the database"),
+        (pb.ConnectionConfig(postgresql=pb.PostgreSQLDatabaseConfig(host="h")), "needs user"),
         (sqlite("/nowhere/at/all/store.db"), "does not exist"),
     ],
     ids=["unset", "mysql", "postgresql", "no directory"],
@@ -222,7 +222,7 @@ def test_a_client_timeout_of_zero_exceeds_its_deadline(server):
 def test_a_client_limit_on_answers_is_honoured(server):
     arguments = pb.GrpcChannelArguments(max_receive_message_length=100, http2_max_ping_strikes=0)
     store = mlmd.MetadataStore(client(f"127.0.0.1:{server.port}", channel_arguments=arguments))
-    store.put_artifact_type(pb.ArtifactType(name="Data" * 100))
+    store.put_artifact_type(pb.ArtifactType(name="Data" * 50))
 
     with pytest.raises(errors.ResourceExhaustedError):
         store.get_artifact_types()
@@ -231,9 +231,9 @@ def test_a_client_limit_on_answers_is_honoured(server):
 def test_without_a_limit_answers_may_be_large(server):
     store = mlmd.MetadataStore(client(f"127.0.0.1:{server.port}"))
     type_id = store.put_artifact_type(pb.ArtifactType(name="Data"))
-    store.put_artifacts([pb.Artifact(type_id=type_id, uri="x" * 1_000_000) for _ in range(5)])
+    store.put_artifacts([pb.Artifact(type_id=type_id, uri="x" * 50_000) for _ in range(100)])
 
-    assert len(store.get_artifacts()) == 5
+    assert len(store.get_artifacts()) == 100
 
 
 def test_a_call_with_tls_does_not_reach_a_server_without(server):

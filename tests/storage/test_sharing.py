@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from databases import server_of
 from google.protobuf.message import Message
 
 from headwater.embedded import EmbeddedTransport, open_transport
@@ -24,8 +26,8 @@ DATA = 10
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'store.db'}"
+def url(database_url: str) -> str:
+    return database_url
 
 
 @pytest.fixture
@@ -42,6 +44,10 @@ def put(store: EmbeddedTransport, *artifacts: pb.Artifact) -> list[int]:
 
 def get(store: EmbeddedTransport, *ids: int) -> list[pb.Artifact]:
     return list(store.call("GetArtifactsByID", rpc.GetArtifactsByIDRequest(artifact_ids=ids)).artifacts)  # type: ignore[attr-defined]
+
+
+def everything(store: EmbeddedTransport) -> list[pb.Artifact]:
+    return list(store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts)  # type: ignore[attr-defined]
 
 
 def test_writes_of_many_threads_share_commits_and_fail_alone(store: EmbeddedTransport) -> None:
@@ -63,7 +69,7 @@ def test_writes_of_many_threads_share_commits_and_fail_alone(store: EmbeddedTran
         succeeded = list(pool.map(write, range(300)))
 
     assert succeeded == [number % 3 != 0 for number in range(300)]
-    names = {found.name for found in store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts}  # type: ignore[attr-defined]
+    names = {found.name for found in everything(store)}
     written = [number for number in range(300) if number % 3]
     assert names == {"taken", *(f"n{n}" for n in written), *(f"first of {n}" for n in written)}
 
@@ -72,7 +78,8 @@ def test_a_write_that_fails_half_way_leaves_nothing(store: EmbeddedTransport) ->
     with pytest.raises(InvalidRequest):
         put(store, pb.Artifact(type_id=DATA, name="good"), pb.Artifact(type_id=DATA, id=99))
 
-    assert put(store, pb.Artifact(type_id=DATA, name="good")) == [1]
+    assert everything(store) == []
+    assert put(store, pb.Artifact(type_id=DATA, name="good"))
 
 
 def test_a_write_whose_deadline_has_passed_is_not_begun(url: str) -> None:
@@ -86,27 +93,39 @@ def test_a_write_whose_deadline_has_passed_is_not_begun(url: str) -> None:
 
 
 @pytest.fixture
-def locked(store: EmbeddedTransport, url: str) -> Iterator[sqlite3.Connection]:
-    """Another program that is writing to the store, until it rolls back."""
-    other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
-    other.execute("BEGIN IMMEDIATE")
-    yield other
-    other.close()
+def release(store: EmbeddedTransport, backend: str, url: str) -> Iterator[Callable[[], None]]:
+    """Another program writes to the store, and nobody else can, until this is called."""
+    if backend == "sqlite":
+        other = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        yield other.close
+        other.close()
+        return
+    with server_of(backend).connection(sa.make_url(url).database) as other:
+        cursor = other.cursor()
+        if backend == "postgresql":
+            cursor.execute("BEGIN")
+            cursor.execute("LOCK TABLE Artifact IN EXCLUSIVE MODE")
+            yield lambda: cursor.execute("ROLLBACK")
+        else:
+            cursor.execute("LOCK TABLES Artifact WRITE")
+            yield lambda: cursor.execute("UNLOCK TABLES")
 
 
 def test_a_deadline_holds_while_another_program_writes(
-    store: EmbeddedTransport, locked: sqlite3.Connection
+    store: EmbeddedTransport, release: Callable[[], None]
 ) -> None:
     request = rpc.PutArtifactsRequest(artifacts=[pb.Artifact(type_id=DATA)])
 
     with pytest.raises(DeadlineExceeded):
         store.call("PutArtifacts", request, timeout_s=0.2)
-    locked.rollback()
-    assert put(store, pb.Artifact(type_id=DATA)) == [1], "the write that was given up is not stored"
+    release()
+    assert everything(store) == [], "the write that was given up is not stored"
+    assert put(store, pb.Artifact(type_id=DATA))
 
 
 def test_a_caller_interrupted_while_it_waits_leaves_the_store_in_order(
-    store: EmbeddedTransport, locked: sqlite3.Connection
+    store: EmbeddedTransport, release: Callable[[], None]
 ) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -118,8 +137,9 @@ def test_a_caller_interrupted_while_it_waits_leaves_the_store_in_order(
             put(store, pb.Artifact(type_id=DATA))
     finally:
         signal.signal(signal.SIGALRM, before)
-    locked.rollback()
-    assert put(store, pb.Artifact(type_id=DATA)) == [1], "the write that was given up is not stored"
+    release()
+    assert everything(store) == [], "the write that was given up is not stored"
+    assert put(store, pb.Artifact(type_id=DATA))
 
 
 def test_a_long_read_stops_when_its_deadline_passes(store: EmbeddedTransport) -> None:
@@ -130,7 +150,7 @@ def test_a_long_read_stops_when_its_deadline_passes(store: EmbeddedTransport) ->
         store.call("GetArtifacts", slow, timeout_s=0.02)
 
 
-def test_two_stores_on_one_file_see_each_other_at_once(store: EmbeddedTransport, url: str) -> None:
+def test_two_stores_on_one_database_see_each_other_at_once(store: EmbeddedTransport, url: str) -> None:
     other = open_transport(url)
     (artifact_id,) = put(store, pb.Artifact(type_id=DATA, uri="v0"))
     for number in range(1, 50):
@@ -190,7 +210,7 @@ def test_readers_never_see_half_of_a_change(store: EmbeddedTransport, url: str) 
     assert not torn
 
 
-def test_programs_that_write_to_one_file_at_once_all_succeed(
+def test_programs_that_write_to_one_database_at_once_all_succeed(
     store: EmbeddedTransport, url: str, python: str
 ) -> None:
     program = f"""
@@ -205,22 +225,23 @@ for _ in range(100):
 
     assert [process.wait() for process in programs] == [0] * 6
     assert len(set(mine)) == 100
-    assert len(store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts) == 700  # type: ignore[attr-defined]
+    assert len(everything(store)) == 700
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_store_works_on_both_sides_of_a_fork(store: EmbeddedTransport) -> None:
-    put(store, pb.Artifact(type_id=DATA, uri="before"))
+    (before,) = put(store, pb.Artifact(type_id=DATA, uri="before"))
     child = os.fork()
     if child == 0:
         put(store, pb.Artifact(type_id=DATA, uri="child"))
-        os._exit(0 if get(store, 1)[0].uri == "before" else 1)
+        os._exit(0 if get(store, before)[0].uri == "before" else 1)
     put(store, pb.Artifact(type_id=DATA, uri="parent"))
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert sorted(found.uri for found in get(store, 1, 2, 3)) == ["before", "child", "parent"]
+    assert sorted(found.uri for found in everything(store)) == ["before", "child", "parent"]
 
 
+@pytest.mark.backends("sqlite")
 def test_a_full_disk_refuses_the_write_and_harms_nothing(url: str) -> None:
     database = open_database(url)
     store = EmbeddedTransport(database)

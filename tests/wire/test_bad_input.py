@@ -20,7 +20,10 @@ from headwater.v1 import metadata_store_service_pb2 as rpc
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 LARGEST = 2**63 - 1
 # What must never reach a caller: SQL, a driver's words, a traceback.
-LEAKS = ("SELECT", "INSERT", "UPDATE ", "sqlite", "Traceback", 'File "', "constraint failed", "Exception")
+LEAKS = (
+    *("SELECT", "INSERT", "UPDATE ", "sqlite", "psycopg", "pymysql", "MySQL", "MariaDB", "SQLSTATE"),
+    *("Traceback", 'File "', "constraint failed", "violates", "Duplicate entry", "Exception"),
+)
 
 MODEL, TRAIN, RUN = 10, 11, 12
 

@@ -89,12 +89,11 @@ def check_whole(call: Call, acknowledged: dict[str, int]) -> int:
 
 
 def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_half_written(
-    tmp_path: Path, python: str
+    database_url: str, python: str
 ) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
     acknowledged: dict[str, int] = {}
     for round_ in range(ROUNDS):
-        serve = [python, "-m", "headwater.cli", "serve", "--database-url", url, "--port", "0"]
+        serve = [python, "-m", "headwater.cli", "serve", "--database-url", database_url, "--port", "0"]
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             port = int(process.stdout.readline().rpartition(":")[2])
@@ -112,19 +111,18 @@ def test_kill_9_loses_nothing_acknowledged_and_leaves_nothing_half_written(
             process.send_signal(signal.SIGKILL)
             for thread in writers:
                 thread.join()
-        store = open_transport(url)
+        store = open_transport(database_url)
         assert check_whole(store.call, acknowledged) >= len(acknowledged)
         store.close()
 
 
-def test_kill_9_of_a_program_that_uses_the_file_in_process(tmp_path: Path, python: str) -> None:
-    url = f"sqlite:///{tmp_path / 'store.db'}"
+def test_kill_9_of_a_program_that_uses_the_database_in_process(database_url: str, python: str) -> None:
     program = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).parent)!r}); sys.path.insert(0, {str(Path(__file__).parent.parent)!r})
 from test_crash import put_types, step_request
 from headwater.embedded import open_transport
-call = open_transport({url!r}).call
+call = open_transport({database_url!r}).call
 types = put_types(call)
 for number in range(10_000):
     name = f"step {{number}}"
@@ -138,6 +136,6 @@ for number in range(10_000):
             acknowledged[name] = int(execution_id)
             if len(acknowledged) == ACKNOWLEDGED_BEFORE_THE_KILL:
                 process.send_signal(signal.SIGKILL)
-    store = open_transport(url)
+    store = open_transport(database_url)
     assert check_whole(store.call, acknowledged) >= ACKNOWLEDGED_BEFORE_THE_KILL
     store.close()

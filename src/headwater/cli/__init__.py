@@ -13,6 +13,7 @@ from headwater import __version__
 from headwater.cli.db import db
 from headwater.cli.export import export
 from headwater.cli.lineage import lineage
+from headwater.cli.mlmd_server import mlmd_server
 from headwater.cli.nodes import artifact, context, execution
 from headwater.cli.serve import serve
 from headwater.cli.types import types
@@ -49,5 +50,5 @@ def main() -> None:
         click.get_current_context().color = False
 
 
-for command in (artifact, execution, context, types, lineage, export, serve, db):
+for command in (artifact, execution, context, types, lineage, export, serve, mlmd_server, db):
     main.add_command(command)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import click
 
 from headwater.cli import logs
+from headwater.cli.copy import copy
 from headwater.cli.settings import config_option, setting
 from headwater.cli.target import json_option
+from headwater.cli.upgrade import upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +30,10 @@ def _database_options(command: Callable[..., None]) -> Callable[..., None]:
 @click.group()
 def db() -> None:
     """Make, describe or check a database. No server is needed, and one may be running."""
+
+
+db.add_command(upgrade)
+db.add_command(copy)
 
 
 @db.command(epilog="\b\nExample:\n  headwater db init --database-url sqlite:////var/lib/headwater.db")
@@ -108,14 +114,11 @@ def check(ctx: click.Context, database_url: str, as_json: bool, config: Path | N
 
     from headwater.cli import tables
     from headwater.storage.checking import check as check_database
-    from headwater.storage.database import Database
-    from headwater.storage.dialects import dialect_for
+    from headwater.storage.opening import open_unchecked
 
     logs.configure(log_level="critical")
-    # Not through open_database: what it refuses to serve may still be looked over.
-    dialect = dialect_for(database_url, create=False)
-    dialect.prepare_file()
-    database = Database(dialect)
+    # What is refused when it is to be served may still be looked over.
+    database = open_unchecked(database_url)
     try:
         findings = check_database(database)
     finally:

@@ -9,11 +9,12 @@ FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
 
 
-def configure(*, log_format: str = "text", log_level: str = "error") -> None:
+def configure(*, log_format: str = "text", log_level: str = "error", worker: int | None = None) -> None:
     """Write log records of ``log_level`` and above to stderr.
 
     ``text`` is coloured on a terminal, with the local time, and ``key=value`` elsewhere; ``json`` is one
-    object a line. Times other than on a terminal are UTC.
+    object a line. Times other than on a terminal are UTC. ``worker`` tells apart processes that log to the
+    same place.
     """
     import structlog
 
@@ -52,5 +53,19 @@ def configure(*, log_format: str = "text", log_level: str = "error") -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
+    if worker is not None:
+        handler.addFilter(_Numbered(worker))
     logging.root.handlers = [handler]
     logging.root.setLevel(log_level.upper())
+
+
+class _Numbered(logging.Filter):
+    """Adds the number of the worker to every record."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.worker = self._worker
+        return True

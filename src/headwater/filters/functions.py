@@ -7,16 +7,17 @@ from collections.abc import Callable, Sequence
 
 import sqlalchemy as sa
 
-from headwater.filters import sql
+from headwater.filters import casts, sql
 from headwater.filters.faults import Fault
 from headwater.filters.names import Type
-from headwater.filters.sql import SQL_TYPES
-from headwater.filters.typed import Sql, Typed, made, number, one_type, require
+from headwater.filters.sql import SQL_TYPES, Sql
+from headwater.filters.typed import Typed, made, number, one_type, require, settled
 
 
 def case(subject: Typed | None, branches: Sequence[tuple[Typed, Typed]], default: Typed | None) -> Typed:
     results = [result for _, result in branches] + ([default] if default else [])
     type_ = one_type(results, "the results of CASE are")
+    branches = [(when, settled(then, type_)) for when, then in branches]
     of = [*results, *(when for when, _ in branches)]
     if subject is None:
         for when, _ in branches:
@@ -30,10 +31,11 @@ def case(subject: Typed | None, branches: Sequence[tuple[Typed, Typed]], default
 
 
 def cast(value: Typed, type_: Type) -> Typed:
-    result = sql.cast(value.sql, value.type, type_)
+    result = casts.cast(value.sql, value.type, type_)
     if result is None:
         raise Fault(f"{value.type.value} cannot be cast to {type_.value}", value.at)
-    return made(result, type_, [value], weight=2, copies=2)
+    copies = casts.copies(value.type, type_)
+    return made(result, type_, [value], weight=3 if copies > 2 else 2, copies=copies)
 
 
 def call(name: str, arguments: Sequence[Typed], at: int) -> Typed:
@@ -58,36 +60,28 @@ def _text_function(
     def called(arguments: Sequence[Typed]) -> Typed:
         for argument, type_ in zip(arguments, types, strict=False):
             require(argument, type_, name)
-        return made(result(*(a.sql for a in arguments)), gives, arguments, weight=weight, copies=copies)
+        operands = [settled(argument, type_).sql for argument, type_ in zip(arguments, types, strict=False)]
+        return made(result(*operands), gives, arguments, weight=weight, copies=copies)
 
     return called
-
-
-def _starts_with(value: Sql, start: Sql) -> Sql:
-    return sa.func.substr(value, sa.literal_column("1"), sql.length(start)) == start
-
-
-def _ends_with(value: Sql, end: Sql) -> Sql:
-    # Of a value shorter than ``end`` the position is not positive, which databases read differently.
-    begin = sql.length(value) - sql.length(end) + sa.literal_column("1")
-    return sa.and_(sql.length(value) >= sql.length(end), sa.func.substr(value, begin) == end)
 
 
 def _concat(arguments: Sequence[Typed]) -> Typed:
     for argument in arguments:
         require(argument, Type.STRING, "CONCAT")
-    whole = arguments[0].sql
-    for argument in arguments[1:]:
-        whole = whole.concat(argument.sql)
+    first, *others = (settled(argument, Type.STRING).sql for argument in arguments)
+    whole = first
+    for other in others:
+        whole = whole.concat(other)
     # It is a chain of || in the end, and each link is a level of depth.
     return made(whole, Type.STRING, arguments, weight=1 + len(arguments) // 20)
 
 
 def _coalesce(arguments: Sequence[Typed]) -> Typed:
-    if len(arguments) == 1:
-        return arguments[0]
     type_ = one_type(arguments, "COALESCE chooses among")
-    chosen = sa.func.coalesce(*(a.sql for a in arguments), type_=SQL_TYPES[type_])
+    if len(arguments) == 1:
+        return settled(arguments[0], type_)
+    chosen = sa.func.coalesce(*(settled(a, type_).sql for a in arguments), type_=SQL_TYPES[type_])
     return made(chosen, type_, arguments, weight=2)
 
 
@@ -99,24 +93,26 @@ def _if(arguments: Sequence[Typed]) -> Typed:
 def _abs(arguments: Sequence[Typed]) -> Typed:
     (value,) = arguments
     type_ = number(arguments, "ABS", null=True)
-    return made(sa.func.abs(value.sql), type_, arguments)
+    return made(sa.func.abs(settled(value, type_).sql), type_, arguments)
 
 
 def _mod(arguments: Sequence[Typed]) -> Typed:
     for argument in arguments:
         require(argument, Type.INT64, "MOD")
-    left, right = arguments
-    return made(left.sql % sa.func.nullif(right.sql, sa.literal_column("0")), Type.INT64, arguments, weight=2)
+    left, right = (settled(argument, Type.INT64).sql for argument in arguments)
+    return made(left % sa.func.nullif(right, sa.literal_column("0")), Type.INT64, arguments, weight=2)
 
 
-_S, _I = Type.STRING, Type.INT64
+_S, _I, _B = Type.STRING, Type.INT64, Type.BOOL
 _CALLS: dict[str, Callable[[Sequence[Typed]], Typed]] = {
     "length": _text_function("LENGTH", sql.length, _S, gives=_I),
-    "lower": _text_function("LOWER", sa.func.lower, _S, gives=_S),
-    "upper": _text_function("UPPER", sa.func.upper, _S, gives=_S),
-    "substr": _text_function("SUBSTR", sa.func.substr, _S, _I, _I, gives=_S, weight=2),
-    "starts_with": _text_function("STARTS_WITH", _starts_with, _S, _S, gives=Type.BOOL, weight=2, copies=2),
-    "ends_with": _text_function("ENDS_WITH", _ends_with, _S, _S, gives=Type.BOOL, weight=3, copies=3),
+    "lower": _text_function("LOWER", sql.lower, _S, gives=_S),
+    "upper": _text_function("UPPER", sql.upper, _S, gives=_S),
+    "substr": _text_function("SUBSTR", sql.substr, _S, _I, _I, gives=_S, weight=4, copies=4),
+    "starts_with": _text_function(
+        "STARTS_WITH", sql.starts_with, _S, _S, gives=Type.BOOL, weight=3, copies=4
+    ),
+    "ends_with": _text_function("ENDS_WITH", sql.ends_with, _S, _S, gives=_B, weight=3, copies=4),
     "concat": _concat,
     "coalesce": _coalesce,
     "ifnull": _coalesce,

@@ -10,8 +10,8 @@ from headwater.filters.faults import Fault
 from headwater.filters.names import Type
 from headwater.filters.rows import Row
 from headwater.filters.shapes import Column, Literal
-from headwater.filters.sql import SQL_TYPES, in_list
-from headwater.filters.typed import Sql, Typed, made, number, one_type, require
+from headwater.filters.sql import SQL_TYPES, Sql, in_list
+from headwater.filters.typed import Typed, made, number, one_type, require, settled
 
 _LONGEST_CHAIN = 50
 
@@ -158,32 +158,38 @@ _NUMERIC: dict[str, Callable[[Sql, Sql], Sql]] = {
 
 
 def arithmetic(operator: str, left: Typed, right: Typed) -> Typed:
-    a, b = left.sql, right.sql
     if operator == "||":
         for side in (left, right):
             require(side, Type.STRING, "'||'", null=False)
-        return made(a.concat(b), Type.STRING, [left, right])
+        return made(left.sql.concat(right.sql), Type.STRING, [left, right])
+    a, b = _computed_with(left), _computed_with(right)
     if operator in _NUMERIC:
         type_ = number([left, right], f"'{operator}'")
         if operator == "/":
             type_ = Type.FLOAT64
         number_sql = sa.type_coerce(_NUMERIC[operator](a, b), SQL_TYPES[type_])
         return made(number_sql, type_, [left, right], weight=2)
+    is_shift = operator in ("<<", ">>")
     for side in (left, right):
-        require(side, Type.INT64, f"'{operator}'", null=operator in ("<<", ">>"))
-    if operator == "^":
-        # SQLite has no exclusive or, and elsewhere the sign is another.
-        result = a.bitwise_or(b) - a.bitwise_and(b)
-        return made(result, Type.INT64, [left, right], weight=2, copies=2)
-    bitwise = {
-        "&": a.bitwise_and, "|": a.bitwise_or, "<<": a.bitwise_lshift, ">>": a.bitwise_rshift
-    }[operator]  # fmt: skip
-    return made(bitwise(b), Type.INT64, [left, right])
+        require(side, Type.INT64, f"'{operator}'", null=is_shift)
+    if is_shift:
+        shift = sql.shift_left if operator == "<<" else sql.shift_right
+        return made(shift(a, b), Type.INT64, [left, right], weight=3, copies=4)
+    # Some databases have no exclusive or.
+    weight, copies = (2, 2) if operator == "^" else (1, 1)
+    return made(sql.bitwise(operator, a, b), Type.INT64, [left, right], weight=weight, copies=copies)
 
 
 def unary(operator: str, value: Typed) -> Typed:
     if operator == "~":
         require(value, Type.INT64, "'~'", null=False)
-        return made(value.sql.bitwise_not(), Type.INT64, [value])
+        return made(sql.bitwise_not(_computed_with(value)), Type.INT64, [value])
     type_ = number([value], "'-'")
-    return made(-value.sql, type_, [value])
+    return made(-_computed_with(value), type_, [value])
+
+
+def _computed_with(value: Typed) -> Sql:
+    """An operand of arithmetic."""
+    if value.column and value.type is Type.INT64:
+        return sql.wide(value.sql)
+    return settled(value, Type.INT64).sql

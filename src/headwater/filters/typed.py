@@ -5,8 +5,7 @@ is converted but INT64 to FLOAT64.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import sqlalchemy as sa
 
@@ -15,9 +14,8 @@ from headwater.filters.faults import Fault
 from headwater.filters.names import Type
 from headwater.filters.rows import Row
 from headwater.filters.shapes import Column, Constant, Literal
-from headwater.filters.sql import SQL_TYPES
+from headwater.filters.sql import Sql, bound, null, truth
 
-Sql = sa.ColumnElement[Any]
 _NONE: frozenset[int | None] = frozenset()
 
 
@@ -64,15 +62,15 @@ def column(row: Row, operand: Column, at: int) -> Typed:
 
 def literal(operand: Literal, at: int) -> Typed:
     # A list is nothing by itself; ``member`` binds it.
-    bound = sa.null() if operand.is_list else sa.bindparam(operand.parameter, type_=SQL_TYPES[operand.type])
-    return Typed(bound, operand.type, at, literal=operand)
+    value = sa.null() if operand.is_list else bound(operand.parameter, operand.type)
+    return Typed(value, operand.type, at, literal=operand)
 
 
 def constant(operand: Constant, at: int) -> Typed:
-    # SQLAlchemy's own true(), false() and null() fold conditions and turn = into IS.
+    # SQLAlchemy's own null() turns = into IS.
     if operand.word == "NULL":
         return Typed(sa.literal_column("NULL"), Type.NULL, at)
-    return Typed(sa.literal(operand.word == "TRUE", sa.Boolean()), Type.BOOL, at)
+    return Typed(truth(operand.word == "TRUE"), Type.BOOL, at)
 
 
 def made(result: Sql, type_: Type, of: Sequence[Typed], *, weight: int = 1, copies: int = 1) -> Typed:
@@ -101,6 +99,11 @@ def require(value: Typed, type_: Type, by: str, *, null: bool = True) -> None:
     if value.type is Type.NULL:
         raise Fault(f"{by} takes no NULL, of which nothing is known; write IS NULL", value.at)
     raise Fault(f"{by} takes {type_.value}, not {value.type.value}", value.at)
+
+
+def settled(value: Typed, type_: Type) -> Typed:
+    """``value``, which if it is NULL is now a NULL of ``type_``."""
+    return replace(value, sql=null(type_), type=type_) if value.type is Type.NULL else value
 
 
 def number(values: Sequence[Typed], by: str, *, null: bool = False) -> Type:

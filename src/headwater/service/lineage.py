@@ -4,10 +4,10 @@ from headwater.errors import InvalidRequest, NotFound, Unimplemented
 from headwater.filters import compile_filter
 from headwater.lineage import MOST_HOPS, Direction, Ending, walk
 from headwater.storage import edges
-from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, NodeKind
+from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, KINDS, NodeKind
 from headwater.storage.listing import list_page
 from headwater.storage.transactions import Transaction
-from headwater.storage.types import all_types
+from headwater.storage.types import all_types, questions_of_all
 from headwater.storage.values import checked_text
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
@@ -24,6 +24,9 @@ def get_lineage_subgraph(
 ) -> rpc.GetLineageSubgraphResponse:
     """Nodes (ids only) and edges around the starting nodes, each list ascending by id."""
     options = request.lineage_subgraph_query_options
+    wanted = _PARTS.intersection(request.read_mask.paths) if request.read_mask.paths else _PARTS
+    typed = [kind for kind in KINDS if f"{kind.name}_types" in wanted]
+    tx.ask_ahead([question for kind in typed for question in questions_of_all(kind)])
     kind, start = _starting_nodes(tx, options)
     found = walk(
         tx,
@@ -33,15 +36,21 @@ def get_lineage_subgraph(
         max_hops=min(options.max_num_hops, MOST_HOPS) if options.HasField("max_num_hops") else MOST_HOPS,
         endings=_endings(options),
     )
-    wanted = _PARTS.intersection(request.read_mask.paths) if request.read_mask.paths else _PARTS
     artifact_ids, execution_ids = sorted(found.nodes[ARTIFACT]), sorted(found.nodes[EXECUTION])
+    events = [found.events[event_id] for event_id in sorted(found.events)] if "events" in wanted else []
     graph = pb.LineageGraph()
-    attributions: list[tuple[int, int]] = []
-    associations: list[tuple[int, int]] = []
-    if wanted & {"attributions", "contexts"}:
-        attributions = edges.links_of(tx, ARTIFACT, artifact_ids)
-    if wanted & {"associations", "contexts"}:
-        associations = edges.links_of(tx, EXECUTION, execution_ids)
+    attributed = artifact_ids if wanted & {"attributions", "contexts"} else []
+    associated = execution_ids if wanted & {"associations", "contexts"} else []
+    tx.ask_ahead(
+        [
+            *edges.questions_of_links(ARTIFACT, attributed),
+            *edges.questions_of_links(EXECUTION, associated),
+            *edges.questions_of_steps(events),
+        ],
+        are_last=True,
+    )
+    attributions = edges.links_of(tx, ARTIFACT, attributed)
+    associations = edges.links_of(tx, EXECUTION, associated)
     if "artifacts" in wanted:
         graph.artifacts.extend([pb.Artifact(id=node_id) for node_id in artifact_ids])
     if "executions" in wanted:
@@ -64,9 +73,7 @@ def get_lineage_subgraph(
             ]
         )
     if "events" in wanted:
-        graph.events.extend(
-            edges.event_messages(tx, [found.events[event_id] for event_id in sorted(found.events)])
-        )
+        graph.events.extend(edges.event_messages(tx, events))
     if "artifact_types" in wanted:
         graph.artifact_types.extend(all_types(tx, ARTIFACT))  # type: ignore[arg-type]  # artifact types
     if "execution_types" in wanted:

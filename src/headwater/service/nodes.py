@@ -19,7 +19,7 @@ from headwater.storage.nodes import (
 )
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import find_type_id, types_by_id
-from headwater.storage.writing import put_nodes
+from headwater.storage.writing import announce, put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
@@ -27,6 +27,7 @@ from headwater.v1 import metadata_store_service_pb2 as rpc
 
 
 def put_artifacts(tx: Transaction, request: rpc.PutArtifactsRequest) -> rpc.PutArtifactsResponse:
+    announce(tx, ARTIFACT, request.artifacts)
     ids = put_nodes(
         tx,
         ARTIFACT,
@@ -38,11 +39,13 @@ def put_artifacts(tx: Transaction, request: rpc.PutArtifactsRequest) -> rpc.PutA
 
 
 def put_executions(tx: Transaction, request: rpc.PutExecutionsRequest) -> rpc.PutExecutionsResponse:
+    announce(tx, EXECUTION, request.executions)
     ids = put_nodes(tx, EXECUTION, request.executions, mask=request.update_mask.paths)
     return rpc.PutExecutionsResponse(execution_ids=ids)
 
 
 def put_contexts(tx: Transaction, request: rpc.PutContextsRequest) -> rpc.PutContextsResponse:
+    announce(tx, CONTEXT, request.contexts)
     ids = put_nodes(tx, CONTEXT, request.contexts, mask=request.update_mask.paths)
     return rpc.PutContextsResponse(context_ids=ids)
 

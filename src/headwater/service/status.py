@@ -28,4 +28,4 @@ CODES: Mapping[type[errors.HeadwaterError], grpc.StatusCode] = {
 
 def code_of(error: errors.HeadwaterError) -> grpc.StatusCode:
     """The status code that tells a client of ``error``."""
-    return CODES.get(type(error), grpc.StatusCode.UNKNOWN)
+    return next((CODES[base] for base in type(error).__mro__ if base in CODES), grpc.StatusCode.UNKNOWN)

@@ -7,10 +7,17 @@ from headwater.errors import InvalidRequest, NotFound, OutOfRange
 from headwater.service.nodes import require_stored
 from headwater.storage import edges
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, Node, NodeKind
-from headwater.storage.nodes import copied, find_external_ids, find_names
+from headwater.storage.nodes import (
+    copied,
+    find_external_ids,
+    find_names,
+    question_of_external_ids,
+    question_of_names,
+    questions_of_existing,
+)
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import known_types
-from headwater.storage.writing import check_properties, put_nodes
+from headwater.storage.writing import announce, check_properties, put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
@@ -25,6 +32,7 @@ def put_execution(tx: Transaction, request: rpc.PutExecutionRequest) -> rpc.PutE
         raise InvalidRequest("PutExecution needs an execution")
     options, pairs = request.options, request.artifact_event_pairs
     given = [pair.artifact for pair in pairs if pair.HasField("artifact")]
+    _announce_step(tx, request, given)
     if options.reuse_artifact_if_already_exist_by_external_id:
         put_ids = _put_artifacts_by_external_id(tx, given)
     else:
@@ -54,6 +62,54 @@ def put_execution(tx: Transaction, request: rpc.PutExecutionRequest) -> rpc.PutE
     return rpc.PutExecutionResponse(
         execution_id=execution_id, artifact_ids=artifact_ids, context_ids=context_ids
     )
+
+
+def _announce_step(
+    tx: Transaction, request: rpc.PutExecutionRequest, artifacts: Sequence[pb.Artifact]
+) -> None:
+    if tx.is_careful:
+        return
+    options = request.options
+    _announce_artifacts(tx, artifacts, options.reuse_artifact_if_already_exist_by_external_id)
+    announce(tx, EXECUTION, [request.execution])
+    events = [pair for pair in request.artifact_event_pairs if pair.HasField("event")]
+    edges.announce_events(
+        tx,
+        len(events),
+        artifact_ids={pair.event.artifact_id for pair in events if not pair.HasField("artifact")},
+        execution_ids=(),
+    )
+    _announce_contexts(
+        tx,
+        request.contexts,
+        reuses_by_name=options.reuse_context_if_already_exist,
+        reuses_by_id=options.force_reuse_context,
+    )
+    nodes: list[Node] = [*artifacts, request.execution, *request.contexts]
+    known_types(tx, {node.type_id for node in nodes})
+
+
+def _announce_artifacts(tx: Transaction, artifacts: Sequence[pb.Artifact], reuses: bool) -> None:
+    looked_up = [artifact for artifact in artifacts if reuses and _is_found_by_external_id(artifact)]
+    if looked_up:
+        # Which of them are new shows only then.
+        wanted = {artifact.external_id for artifact in looked_up}
+        tx.ask_ahead([question_of_external_ids(ARTIFACT, wanted)])
+    else:
+        announce(tx, ARTIFACT, artifacts)
+
+
+def _announce_contexts(
+    tx: Transaction, contexts: Sequence[pb.Context], *, reuses_by_name: bool, reuses_by_id: bool
+) -> None:
+    if reuses_by_id:
+        tx.ask_ahead(questions_of_existing(CONTEXT, [one.id for one in contexts if one.HasField("id")]))
+    if not reuses_by_name:
+        announce(tx, CONTEXT, [one for one in contexts if not (reuses_by_id and one.HasField("id"))])
+        return
+    keys = [_name_key(context) for context in contexts if not context.HasField("id")]
+    if keys:
+        tx.ask_ahead([question_of_names(CONTEXT, keys)])
 
 
 def _event_of_pair(given: pb.Event, artifact_id: int | None, execution_id: int) -> pb.Event:
@@ -172,6 +228,7 @@ def put_lineage_subgraph(
     """Record many steps: nodes, then links of every context with every node, then events."""
     for edge in request.event_edges:
         _check_edge(edge, request)
+    _announce_subgraph(tx, request)
     for kind, nodes in (
         (ARTIFACT, request.artifacts),
         (EXECUTION, request.executions),
@@ -200,6 +257,26 @@ def put_lineage_subgraph(
     return rpc.PutLineageSubgraphResponse(
         execution_ids=execution_ids, artifact_ids=artifact_ids, context_ids=context_ids
     )
+
+
+def _announce_subgraph(tx: Transaction, request: rpc.PutLineageSubgraphRequest) -> None:
+    if tx.is_careful:
+        return
+    options = request.options
+    _announce_artifacts(tx, request.artifacts, options.reuse_artifact_if_already_exist_by_external_id)
+    announce(tx, EXECUTION, request.executions)
+    _announce_contexts(
+        tx, request.contexts, reuses_by_name=options.reuse_context_if_already_exist, reuses_by_id=False
+    )
+    ends = request.event_edges
+    edges.announce_events(
+        tx,
+        len(ends),
+        artifact_ids={edge.event.artifact_id for edge in ends if not edge.HasField("artifact_index")},
+        execution_ids={edge.event.execution_id for edge in ends if not edge.HasField("execution_index")},
+    )
+    kinds: Sequence[Sequence[Node]] = (request.artifacts, request.executions, request.contexts)
+    known_types(tx, {node.type_id for nodes in kinds for node in nodes})
 
 
 def _check_edge(

@@ -11,6 +11,10 @@ class Caller:
     def still_waits(self) -> bool:
         return True
 
+    def remaining_s(self) -> float | None:
+        """How long it still waits; ``None``: for ever."""
+        return None
+
     def why_not(self) -> HeadwaterError:
         """What to tell one who does not wait any more."""
         return Cancelled("the caller went away")
@@ -24,6 +28,9 @@ class Deadline(Caller):
 
     def still_waits(self) -> bool:
         return time.monotonic() < self._at
+
+    def remaining_s(self) -> float | None:
+        return self._at - time.monotonic()
 
     def why_not(self) -> HeadwaterError:
         return DeadlineExceeded("the deadline passed before the answer was ready")

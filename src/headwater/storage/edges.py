@@ -15,9 +15,9 @@ from headwater.errors import AlreadyExists, HeadwaterError, InvalidRequest
 from headwater.storage import schema
 from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION, NodeKind
-from headwater.storage.nodes import batches, existing_ids
-from headwater.storage.statements import Prepared, insert, insert_or_ignore
-from headwater.storage.transactions import Transaction
+from headwater.storage.nodes import batches, existing_ids, questions_of_existing
+from headwater.storage.statements import Insert, Prepared
+from headwater.storage.transactions import Question, Transaction
 from headwater.storage.values import checked_text
 from headwater.v1 import metadata_store_pb2 as pb
 
@@ -33,10 +33,8 @@ _EVENT_TYPES = frozenset(pb.Event.Type.values())
 
 # Events
 
-_INSERT_EVENT = insert_or_ignore(
-    _event, "id", "artifact_id", "execution_id", "type", "milliseconds_since_epoch"
-)
-_INSERT_STEP = insert(_path, "event_id", "is_index_step", "step_index", "step_key")
+_INSERT_EVENT = Insert(_event, "id", "artifact_id", "execution_id", "type", "milliseconds_since_epoch")
+_INSERT_STEP = Insert(_path, "event_id", "is_index_step", "step_index", "step_key")
 _EVENTS_BETWEEN = Prepared(
     sa.select(_event.c.id, _event.c.artifact_id, _event.c.execution_id, _event.c.type).where(
         InList(_event.c.artifact_id, "artifacts"), InList(_event.c.execution_id, "executions")
@@ -60,9 +58,12 @@ def put_events(
     if not events:
         return
     artifacts = set(written[ARTIFACT]) if written else set()
-    artifacts |= existing_ids(tx, ARTIFACT, {event.artifact_id for event in events} - artifacts)
     executions = set(written[EXECUTION]) if written else set()
-    executions |= existing_ids(tx, EXECUTION, {event.execution_id for event in events} - executions)
+    other_artifacts = {event.artifact_id for event in events} - artifacts
+    other_executions = {event.execution_id for event in events} - executions
+    announce_events(tx, len(events), artifact_ids=other_artifacts, execution_ids=other_executions)
+    artifacts |= existing_ids(tx, ARTIFACT, other_artifacts)
+    executions |= existing_ids(tx, EXECUTION, other_executions)
     rows: list[tuple[int, ...]] = []
     steps: list[tuple[Any, ...]] = []
     try:
@@ -76,9 +77,20 @@ def put_events(
     except HeadwaterError:
         _refuse_repeated(tx, rows)
         raise
-    if tx.run_many(_INSERT_EVENT, rows) != len(rows):
+    if not tx.insert_new(_INSERT_EVENT, rows):
         _refuse_repeated(tx, rows)
-    tx.run_many(_INSERT_STEP, steps)
+    tx.insert(_INSERT_STEP, steps)
+
+
+def announce_events(
+    tx: Transaction, count: int, *, artifact_ids: Iterable[int], execution_ids: Iterable[int]
+) -> None:
+    """Say that events will be put, with these nodes, so that what this has to know is asked together."""
+    if tx.is_careful:
+        return
+    tx.reserve_ids({_event: count})
+    tx.ask_ahead(questions_of_existing(ARTIFACT, artifact_ids))
+    tx.ask_ahead(questions_of_existing(EXECUTION, execution_ids))
 
 
 def _check_event(event: pb.Event, artifacts: set[int], executions: set[int]) -> None:
@@ -153,9 +165,9 @@ def event_messages(tx: Transaction, rows: Sequence[Any]) -> list[pb.Event]:
         )
         if type_ in _EVENT_TYPES:
             event.type = type_
-    for batch in batches(list(events)):
+    for steps in tx.rows_of_each(questions_of_steps(rows)):
         # The order of steps is that of insertion; an index lookup gives rows in that order.
-        for event_id, is_index, index, key in tx.rows(_STEPS, Values(batch)):
+        for event_id, is_index, index, key in steps:
             step = events[event_id].path.steps.add()
             if is_index:
                 step.index = index
@@ -164,13 +176,18 @@ def event_messages(tx: Transaction, rows: Sequence[Any]) -> list[pb.Event]:
     return list(events.values())
 
 
+def questions_of_steps(rows: Iterable[Any]) -> list[Question]:
+    """What ``event_messages`` asks, for ``ask_ahead``."""
+    return [(_STEPS, Values(batch)) for batch in batches([row[0] for row in rows])]
+
+
 # Links to contexts
 
 
 @cache
-def _insert_link(kind: NodeKind) -> Prepared:
+def _insert_link(kind: NodeKind) -> Insert:
     assert kind.links is not None and kind.link_column is not None
-    return insert_or_ignore(kind.links, "context_id", kind.link_column)
+    return Insert(kind.links, "context_id", kind.link_column)
 
 
 def put_links(tx: Transaction, kind: NodeKind, links: Sequence[tuple[int, int]]) -> None:
@@ -179,8 +196,9 @@ def put_links(tx: Transaction, kind: NodeKind, links: Sequence[tuple[int, int]])
     Raises:
         InvalidRequest: the context or the node is not stored.
     """
-    contexts = existing_ids(tx, CONTEXT, {context_id for context_id, _ in links})
-    nodes = existing_ids(tx, kind, {node_id for _, node_id in links})
+    context_ids, node_ids = {context_id for context_id, _ in links}, {node_id for _, node_id in links}
+    tx.ask_ahead([*questions_of_existing(CONTEXT, context_ids), *questions_of_existing(kind, node_ids)])
+    contexts, nodes = existing_ids(tx, CONTEXT, context_ids), existing_ids(tx, kind, node_ids)
     for context_id, node_id in links:
         if context_id not in contexts:
             raise InvalidRequest(f"there is no context with id {context_id}; put it before linking to it")
@@ -191,7 +209,7 @@ def put_links(tx: Transaction, kind: NodeKind, links: Sequence[tuple[int, int]])
 
 def put_checked_links(tx: Transaction, kind: NodeKind, links: Iterable[tuple[int, int]]) -> None:
     """Link contexts and nodes that are known to be stored."""
-    tx.run_many(_insert_link(kind), list(dict.fromkeys(links)))
+    tx.insert_missing(_insert_link(kind), list(dict.fromkeys(links)))
 
 
 @cache
@@ -204,14 +222,19 @@ def _links_of(kind: NodeKind) -> Prepared:
 def links_of(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> list[tuple[int, int]]:
     """(node id, context id) of the links of these nodes, ascending."""
     found: list[tuple[int, int]] = []
-    for batch in batches(sorted(set(ids))):
-        found += tx.rows(_links_of(kind), Values(batch))
+    for rows in tx.rows_of_each(questions_of_links(kind, ids)):
+        found += rows
     return found
+
+
+def questions_of_links(kind: NodeKind, ids: Iterable[int]) -> list[Question]:
+    """What ``links_of`` asks, for ``ask_ahead``."""
+    return [(_links_of(kind), Values(batch)) for batch in batches(sorted(set(ids)))]
 
 
 # Parents of contexts
 
-_INSERT_PARENT = insert(_parents, "context_id", "parent_context_id")
+_INSERT_PARENT = Insert(_parents, "context_id", "parent_context_id")
 _PARENTS = Prepared(
     sa.select(_parents.c.context_id, _parents.c.parent_context_id)
     .where(InList(_parents.c.context_id, "ids"))
@@ -233,6 +256,10 @@ def put_parents(tx: Transaction, links: Sequence[pb.ParentContext]) -> None:
         InvalidRequest: an id is missing or not stored, or the link would close a cycle.
         AlreadyExists: the link is stored, or repeated in ``links``.
     """
+    if not links:
+        return
+    # Two that each close half of a cycle must see each other.
+    tx.lock_store()
     ids = {context_id for link in links for context_id in (link.child_id, link.parent_id)}
     stored = existing_ids(tx, CONTEXT, ids)
     parents = _ancestry(tx, ids)
@@ -252,7 +279,7 @@ def put_parents(tx: Transaction, links: Sequence[pb.ParentContext]) -> None:
             raise AlreadyExists(f"context {link.parent_id} is a parent of context {link.child_id} already")
         parents[link.child_id].add(link.parent_id)
         new.append((link.child_id, link.parent_id))
-    tx.run_many(_INSERT_PARENT, new)
+    tx.insert(_INSERT_PARENT, new)
 
 
 def _ancestry(tx: Transaction, ids: Iterable[int]) -> dict[int, set[int]]:

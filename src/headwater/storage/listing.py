@@ -23,6 +23,7 @@ from headwater.storage.transactions import Transaction
 # A condition that leaves at most this many nodes is where a page starts from.
 _FEW = 256
 _STATEMENTS_KEPT = 1024
+_NO_LIMIT = 2**62
 
 
 class Neighbourhood(Protocol):
@@ -118,7 +119,7 @@ def all_ids(tx: Transaction, kind: NodeKind, scope: Scope = EVERYTHING) -> list[
     """The ids of all nodes in ``scope``, ascending."""
     query = _Query(kind, Order(), scope.type_id is not None, scope.context_id is not None, False, None)
     value = scope.context_id if scope.type_id is None else scope.type_id
-    return [row[0] for row in tx.rows(_candidates_statement(query, "scope", _Compiled(None)), value, -1)]
+    return [row[0] for row in tx.rows(_candidates_statement(query, "scope", _Compiled(None)), value, _NO_LIMIT)]
 
 
 def matching(tx: Transaction, kind: NodeKind, ids: Sequence[int], where: Filter) -> set[int]:
@@ -128,7 +129,7 @@ def matching(tx: Transaction, kind: NodeKind, ids: Sequence[int], where: Filter)
     found: set[int] = set()
     for batch in batches(ids):
         values = {**where.values, "few": Values(batch)}
-        found.update(row[0] for row in tx.rows(statement, *(values.get(name) for name in _names(where)), -1))
+        found.update(row[0] for row in tx.rows(statement, *(values.get(name) for name in _names(where)), _NO_LIMIT))
     return found
 
 
@@ -201,7 +202,7 @@ def _candidates_statement(query: _Query, source: str | int, compiled: _Compiled)
     else:
         assert where is not None and isinstance(source, int)
         select = where.neighbourhoods[source].candidates().distinct()
-    limited = select.limit(sa.bindparam("most", type_=sa.Integer()))
+    limited = select.limit(sa.bindparam("most", type_=sa.BigInteger()))
     return Prepared(limited, *_candidate_names(where), "most")
 
 
@@ -273,4 +274,4 @@ def _in_order(select: sa.Select[Any], query: _Query, node_id: sa.ColumnElement[i
     if query.continues:
         left, right = (sa.tuple_(*columns), sa.tuple_(*marks)) if len(columns) > 1 else (columns[0], marks[0])
         select = select.where(left > right if query.order.ascending else left < right)
-    return select.order_by(*map(direction, columns)).limit(sa.bindparam("most", type_=sa.Integer()))
+    return select.order_by(*map(direction, columns)).limit(sa.bindparam("most", type_=sa.BigInteger()))

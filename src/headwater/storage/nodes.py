@@ -17,13 +17,14 @@ from headwater.storage.cache import NodeCache
 from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, Node, NodeKind
 from headwater.storage.statements import Prepared
-from headwater.storage.transactions import Transaction
+from headwater.storage.transactions import Question, Transaction
 from headwater.storage.types import find_type_id
 from headwater.storage.values import STRUCT_PREFIX, decode_into
 from headwater.v1 import metadata_store_pb2 as pb
 
 BATCH = 5_000
 """How many nodes are read with one statement."""
+_BATCHES_A_TRIP = 20
 
 _FIELD_1 = b"\n"
 
@@ -69,30 +70,66 @@ def batches(ids: Sequence[int], size: int = BATCH) -> Iterable[Sequence[int]]:
         yield ids[start : start + size]
 
 
-def read_messages(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int, Node]:
+def read_messages(
+    tx: Transaction, kind: NodeKind, ids: Sequence[int], *, locks: bool = False
+) -> dict[int, Node]:
     """Nodes by id, from the database; missing ones are absent. ``ids`` may repeat.
+
+    With ``locks`` nobody else updates them until this transaction ends.
 
     Raises:
         DataLoss: a property row without a value.
     """
     found: dict[int, Node] = {}
-    for batch in batches(sorted(set(ids))):
-        _read_batch(tx, kind, Values(batch), found)
+    for some in batches(sorted(set(ids)), _BATCHES_A_TRIP * BATCH):
+        questions = questions_of_messages(tx, kind, some, locks=locks)
+        answers = tx.rows_of_each(questions)
+        step = len(questions) // -(-len(some) // BATCH)
+        for end in range(step, len(answers) + 1, step):
+            _add_messages(tx, kind, answers[end - 2], answers[end - 1], found)
     return found
 
 
-def _read_batch(tx: Transaction, kind: NodeKind, ids: Any, found: dict[int, Node]) -> None:
+def questions_of_messages(
+    tx: Transaction, kind: NodeKind, ids: Iterable[int], *, locks: bool
+) -> list[Question]:
+    """What ``read_messages`` asks, for ``ask_ahead``."""
+    statements = [_nodes_by_id(kind), _properties_by_id(kind)]
+    if locks and tx.dialect.is_server:
+        # First, so that what is read after it is what nobody changes any more.
+        statements.insert(0, _locked(kind))
+    return [
+        (statement, Values(batch)) for batch in batches(sorted(set(ids))) for statement in statements
+    ]
+
+
+@cache
+def _locked(kind: NodeKind) -> Prepared:
+    """The rows of nodes, locked in the order of their ids."""
+    node_id = kind.table.c.id
+    return Prepared(
+        sa.select(node_id).where(InList(node_id, "ids")).order_by(node_id).with_for_update(), "ids"
+    )
+
+
+def _add_messages(
+    tx: Transaction,
+    kind: NodeKind,
+    node_rows: Sequence[Any],
+    property_rows: Sequence[Any],
+    found: dict[int, Node],
+) -> None:
     new, states = kind.message, _STATES.get(kind)
     names = (*_COMMON, *kind.own_columns, "type")
     state_index = len(names) - 2
-    for row in tx.rows(_nodes_by_id(kind), ids):
+    for row in node_rows:
         if states is not None and row[state_index] not in states:
             row = (*row[:state_index], None, *row[state_index + 1 :])  # noqa: PLW2901
         found[row[0]] = new(**dict(zip(names, row, strict=True)))
     owner = 0
     maps: tuple[MutableMapping[str, pb.Value], ...] = ()
-    for node_id, name, is_custom, int_value, double_value, string_value, proto_value, bool_value in tx.rows(
-        _properties_by_id(kind), ids
+    for node_id, name, is_custom, int_value, double_value, string_value, proto_value, bool_value in (
+        property_rows
     ):
         if node_id != owner:
             node = found.get(node_id)
@@ -143,6 +180,7 @@ def load_nodes(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int,
     """
     held = tx.cache
     if held is None:
+        tx.ask_ahead(questions_of_messages(tx, kind, ids, locks=False), are_last=True)
         return {node_id: framed(node) for node_id, node in read_messages(tx, kind, ids).items()}
     read_at = held.generation if tx.began_at is None else tx.began_at
     found = held.find(kind, ids)
@@ -200,8 +238,18 @@ def _external_ids(kind: NodeKind) -> Prepared:
 
 def find_external_ids(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> dict[str, int]:
     """Node id by external id; those that nobody has are absent."""
-    wanted = sorted(set(external_ids))
-    return dict(tx.rows(_external_ids(kind), Values(wanted))) if wanted else {}
+    wanted = set(external_ids)
+    if not wanted:
+        return {}
+    same = tx.dialect.text_key
+    rows = tx.rows(*question_of_external_ids(kind, wanted))
+    found = {same(external_id): node_id for external_id, node_id in rows}
+    return {text: found[same(text)] for text in wanted if same(text) in found}
+
+
+def question_of_external_ids(kind: NodeKind, external_ids: Iterable[str]) -> Question:
+    """What ``find_external_ids`` asks, for ``ask_ahead``."""
+    return _external_ids(kind), Values(sorted(set(external_ids)))
 
 
 @cache
@@ -239,22 +287,35 @@ def _names(kind: NodeKind) -> Prepared:
     )
 
 
-def find_names(
-    tx: Transaction, kind: NodeKind, keys: Iterable[tuple[int, str]]
-) -> dict[tuple[int, str], int]:
+NameKey = tuple[int, str]
+"""Type id and name: what identifies a node beside its id."""
+
+
+def find_names(tx: Transaction, kind: NodeKind, keys: Iterable[NameKey]) -> dict[NameKey, int]:
     """Node id by (type id, name); those that nobody has are absent."""
     wanted = set(keys)
     if not wanted:
         return {}
+    same = tx.dialect.text_key
+    rows = tx.rows(*question_of_names(kind, wanted))
+    found = {(type_id, same(name)): node_id for type_id, name, node_id in rows}
+    by_key = {key: found.get((key[0], same(key[1]))) for key in wanted}
+    return {key: node_id for key, node_id in by_key.items() if node_id is not None}
+
+
+def question_of_names(kind: NodeKind, keys: Iterable[NameKey]) -> Question:
+    """What ``find_names`` asks, for ``ask_ahead``."""
+    wanted = set(keys)
     types_of = Values(sorted({type_id for type_id, _ in wanted}))
-    names_of = Values(sorted({name for _, name in wanted}))
-    rows = tx.rows(_names(kind), types_of, names_of)
-    return {(type_id, name): node_id for type_id, name, node_id in rows if (type_id, name) in wanted}
+    return _names(kind), types_of, Values(sorted({name for _, name in wanted}))
 
 
 def existing_ids(tx: Transaction, kind: NodeKind, ids: Iterable[int]) -> set[int]:
     """Those of ``ids`` that are stored."""
-    found: set[int] = set()
-    for batch in batches(sorted(set(ids))):
-        found.update(row[0] for row in tx.rows(_ids_by(kind, "id"), Values(batch)))
-    return found
+    questions = questions_of_existing(kind, ids)
+    return {row[0] for rows in tx.rows_of_each(questions) for row in rows}
+
+
+def questions_of_existing(kind: NodeKind, ids: Iterable[int]) -> list[Question]:
+    """What ``existing_ids`` asks, for ``ask_ahead``."""
+    return [(_ids_by(kind, "id"), Values(batch)) for batch in batches(sorted(set(ids)))]

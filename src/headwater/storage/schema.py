@@ -1,7 +1,8 @@
-"""The tables of MLMD's schema version 10, with the two indexes it lacks.
+"""The tables of MLMD's schema version 10, with the two indexes it lacks, and one table of our own.
 
 Names, columns and keys are those of MLMD, whose engine opens the same databases; the only additions
-are the indexes in ``OWN_INDEXES``. In every property table the column that names the node has the key
+are the indexes in ``OWN_INDEXES`` and ``request_table``. Databases that MLMD made on PostgreSQL and MySQL have
+32 bits where these columns have 64, which either engine reads. In every property table the column that names the node has the key
 ``node_id``, so that one statement serves all three kinds.
 
 Names are never quoted, because MLMD does not quote them: PostgreSQL folds them to lower case.
@@ -10,6 +11,8 @@ Names are never quoted, because MLMD does not quote them: PostgreSQL folds them 
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.sql.elements import quoted_name
 from sqlalchemy.types import UserDefinedType
 
 SCHEMA_VERSION = 10
@@ -31,15 +34,18 @@ def _on_sqlite(common: sa.types.TypeEngine[Any], spelling: str) -> sa.types.Type
     return common.with_variant(_Declared(spelling), "sqlite")
 
 
-_INT = _on_sqlite(sa.Integer(), "INT")
+_INT = _on_sqlite(sa.BigInteger(), "INT")
+_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+_ENUM = _on_sqlite(sa.Integer(), "INT")
 _MS = _on_sqlite(sa.BigInteger(), "INT")
-_KIND = _on_sqlite(sa.SmallInteger(), "TINYINT(1)")
+_KIND = _on_sqlite(sa.SmallInteger(), "TINYINT(1)").with_variant(mysql.TINYINT(1), "mysql")
 _FLAG = _on_sqlite(sa.Boolean(), "TINYINT(1)")
 _BOOL = _on_sqlite(sa.Boolean(), "BOOLEAN")
 _DOUBLE = _on_sqlite(sa.Double(), "DOUBLE")
 _NAME = sa.String(255)
 _TEXT = sa.Text()
-_BYTES = sa.LargeBinary()
+_LONG_TEXT = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql")
+_BYTES = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
 
 metadata = sa.MetaData()
 
@@ -56,7 +62,7 @@ def _table(name: str, *items: sa.schema.SchemaItem) -> sa.Table:
 
 
 def _id() -> sa.Column[int]:
-    return sa.Column("id", sa.Integer(), primary_key=True, autoincrement=True)
+    return sa.Column("id", _ID, primary_key=True, autoincrement=True)
 
 
 def _required(name: str, type_: sa.types.TypeEngine[Any] = _INT, **more: object) -> sa.Column[Any]:
@@ -79,7 +85,7 @@ type_property_table = _table(
     "TypeProperty",
     _required("type_id", primary_key=True, autoincrement=False),
     _required("name", _NAME, primary_key=True),
-    sa.Column("data_type", _INT),
+    sa.Column("data_type", _ENUM),
 )
 
 parent_type_table = _table(
@@ -91,7 +97,14 @@ parent_type_table = _table(
 _TIMES = ("create_time_since_epoch", "last_update_time_since_epoch")
 
 
-def _node_table(name: str, *own: sa.Column[Any], name_is_required: bool = False) -> sa.Table:
+def _unique(*columns: str, name: str | None) -> sa.UniqueConstraint:
+    # MLMD's own migrations know these constraints by their names.
+    return sa.UniqueConstraint(*columns, name=None if name is None else quoted_name(name, quote=False))
+
+
+def _node_table(
+    name: str, *own: sa.Column[Any], name_is_required: bool = False, key: str | None = None
+) -> sa.Table:
     return _table(
         name,
         _id(),
@@ -100,7 +113,7 @@ def _node_table(name: str, *own: sa.Column[Any], name_is_required: bool = False)
         sa.Column("name", _NAME, nullable=not name_is_required),
         sa.Column("external_id", _NAME, unique=True),
         *(_required(time, _MS, server_default=sa.text("0")) for time in _TIMES),
-        sa.UniqueConstraint("type_id", "name"),
+        _unique("type_id", "name", name=key),
     )
 
 
@@ -112,15 +125,19 @@ def _property_table(name: str, node_column: str) -> sa.Table:
         _required("is_custom_property", _FLAG, primary_key=True),
         sa.Column("int_value", _INT),
         sa.Column("double_value", _DOUBLE),
-        sa.Column("string_value", _TEXT),
+        sa.Column("string_value", _LONG_TEXT),
         sa.Column("byte_value", _BYTES),
         sa.Column("proto_value", _BYTES),
         sa.Column("bool_value", _BOOL),
     )
 
 
-artifact_table = _node_table("Artifact", sa.Column("uri", _TEXT), sa.Column("state", _INT))
-execution_table = _node_table("Execution", sa.Column("last_known_state", _INT))
+artifact_table = _node_table(
+    "Artifact", sa.Column("uri", _TEXT), sa.Column("state", _ENUM), key="UniqueArtifactTypeName"
+)
+execution_table = _node_table(
+    "Execution", sa.Column("last_known_state", _ENUM), key="UniqueExecutionTypeName"
+)
 context_table = _node_table("Context", name_is_required=True)
 
 artifact_property_table = _property_table("ArtifactProperty", "artifact_id")
@@ -132,9 +149,9 @@ event_table = _table(
     _id(),
     _required("artifact_id"),
     _required("execution_id"),
-    _required("type"),
+    _required("type", _ENUM),
     sa.Column("milliseconds_since_epoch", _MS),
-    sa.UniqueConstraint("artifact_id", "execution_id", "type"),
+    _unique("artifact_id", "execution_id", "type", name="UniqueEvent"),
 )
 
 # The order of a path is the order in which its rows were inserted: there is no column for it.
@@ -175,6 +192,23 @@ env_table = _table(
 
 MLMD_TABLES = tuple(metadata.tables.values())
 
+# What was carried out, so that a request which is sent again is answered and not carried out again.
+request_table = _table(
+    "headwater_request",
+    _required("request_id", sa.String(64), primary_key=True),
+    _required("digest", sa.String(64)),
+    _required("recorded_ms", _MS),
+    _required("answer", _LONG_TEXT),
+)
+sa.Index("idx_headwater_request_recorded_ms", request_table.c.recorded_ms)
+
+# How far a copy of another database is ('headwater db copy'), and where it came from.
+copy_table = _table(
+    "headwater_copy",
+    _required("name", sa.String(64), primary_key=True),
+    _required("value", _TEXT),
+)
+
 sa.Index("idx_type_name", type_table.c.name)
 sa.Index("idx_artifact_uri", artifact_table.c.uri, mysql_length=255)
 sa.Index("idx_event_execution_id", event_table.c.execution_id)
@@ -198,6 +232,8 @@ for _prefix, _nodes, _properties in (
             _properties.c.is_custom_property,
             _column,
             sqlite_where=_column.isnot(None),
+            # MLMD has these indexes whole on PostgreSQL, which makes writing properties half as fast again.
+            postgresql_where=_column.isnot(None),
             mysql_length={"string_value": 255} if _value == "string" else None,
         )
 

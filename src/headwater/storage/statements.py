@@ -4,13 +4,13 @@ Core is readable and knows the dialects; running through it costs more than twic
 statements. So a statement is compiled once a dialect and afterwards goes to the driver as text.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from headwater.storage.dialects import Dialect, Values, checked_member
+from headwater.storage.dialects import Call, Dialect, ServerDialect, Values, checked_member
 
 
 class Prepared:
@@ -29,24 +29,24 @@ class Prepared:
     ) -> None:
         self._statement = statement
         self._parameters = parameters
-        self._compiled: dict[tuple[type[Dialect], bool], _Compiled] = {}
+        self._compiled: dict[tuple[type[Dialect], Hashable, bool], _Compiled] = {}
 
-    def for_driver(self, dialect: Dialect, values: Sequence[Any]) -> tuple[str, Sequence[Any]]:
+    def call(self, dialect: Dialect, values: Sequence[Any]) -> Call:
         """The text and the values in the driver's order."""
         lists = [value for value in values if type(value) is Values]
         is_single = bool(lists) and all(len(value) == 1 for value in lists)
-        compiled = self._compiled.get((type(dialect), is_single)) or self._compile(dialect, is_single)
+        compiled = self._compiled.get((type(dialect), dialect.variant, is_single)) or self._compile(
+            dialect, is_single
+        )
         if is_single:
             values = [checked_member(value[0]) if type(value) is Values else value for value in values]
         elif lists:
             values = [dialect.list_value(value) if type(value) is Values else value for value in values]
-        return compiled.text, compiled.arrange(values)
+        return Call(compiled.text, compiled.arrange(values))
 
-    def many_for_driver(
-        self, dialect: Dialect, rows: Sequence[Sequence[Any]]
-    ) -> tuple[str, Sequence[Sequence[Any]]]:
+    def many(self, dialect: Dialect, rows: Sequence[Sequence[Any]]) -> tuple[str, Sequence[Sequence[Any]]]:
         """The text and each row's values in the driver's order."""
-        compiled = self._compiled.get((type(dialect), False)) or self._compile(dialect, False)
+        compiled = self._compiled.get((type(dialect), dialect.variant, False)) or self._compile(dialect, False)
         if compiled.order is None:
             return compiled.text, rows
         return compiled.text, [compiled.arrange(row) for row in rows]
@@ -55,17 +55,8 @@ class Prepared:
         statement = self._statement(dialect) if callable(self._statement) else self._statement
         if lists_are_single:
             statement = statement.execution_options(lists_are_single=True)  # type: ignore[attr-defined]  # of queries
-        columns = list(self._parameters) if isinstance(statement, sa.Insert) else None
-        compiled = statement.compile(dialect=dialect.core, column_keys=columns)
-        assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
-        marks = compiled.positiontup or []
-        constants = tuple(mark for mark in marks if mark not in self._parameters)
-        given = (*self._parameters, *constants)
-        order = tuple(given.index(mark) for mark in marks)
-        result = self._compiled[type(dialect), lists_are_single] = _Compiled(
-            text=compiled.string,
-            order=None if order == tuple(range(len(self._parameters))) else order,
-            constants=tuple(compiled.params[name] for name in constants),
+        result = self._compiled[type(dialect), dialect.variant, lists_are_single] = compiled_for(
+            dialect, statement, self._parameters
         )
         return result
 
@@ -84,11 +75,69 @@ class _Compiled:
         return tuple(given[index] for index in self.order)
 
 
-def insert(table: sa.Table, *columns: str) -> Prepared:
-    """Insert rows whose values are given in the order of ``columns`` (column keys)."""
-    return Prepared(sa.insert(table), *columns)
+def compiled_for(
+    dialect: Dialect,
+    statement: sa.sql.ClauseElement,
+    parameters: Sequence[str],
+    *,
+    columns: list[str] | None = None,
+) -> _Compiled:
+    """``statement`` as text; ``columns`` are those that an INSERT fills."""
+    compiled = statement.compile(dialect=dialect.core, column_keys=columns)
+    assert isinstance(compiled, sa.sql.compiler.SQLCompiler)
+    marks = compiled.positiontup or []
+    constants = tuple(mark for mark in marks if mark not in parameters)
+    given = (*parameters, *constants)
+    order = tuple(given.index(mark) for mark in marks)
+    return _Compiled(
+        text=compiled.string,
+        order=None if order == tuple(range(len(parameters))) else order,
+        constants=tuple(compiled.params[name] for name in constants),
+    )
 
 
-def insert_or_ignore(table: sa.Table, *columns: str) -> Prepared:
-    """The same, leaving out rows that a unique key forbids."""
-    return Prepared(lambda dialect: dialect.insert_or_ignore(table), *columns)
+class Insert:
+    """Rows for a table, whose values are given in the order of ``columns`` (column keys)."""
+
+    __slots__ = ("_columns", "_keys", "_text", "table")
+
+    def __init__(self, table: sa.Table, *columns: str) -> None:
+        self.table = table
+        self._columns = columns
+        self._text: dict[tuple[type[Dialect], bool], str] = {}
+        keys = [
+            key
+            for key in (table.primary_key, *table.constraints)
+            if isinstance(key, sa.PrimaryKeyConstraint | sa.UniqueConstraint)
+        ]
+        uniques = [[column.key for column in key] for key in keys if "id" not in key.columns]
+        uniques += [[column.key] for column in table.columns if column.unique]
+        if "node_id" in table.c:
+            uniques = []  # Properties of nodes that nobody else knows yet, or that are locked.
+        self._keys = [
+            columns.index(key) for unique in uniques if set(unique) <= set(columns) for key in unique
+        ]
+
+    def text(self, dialect: Dialect, *, ignores: bool) -> str:
+        """The statement of one row, or of many, as ``dialect`` takes it."""
+        text = self._text.get((type(dialect), ignores))
+        if text is None:
+            statement = dialect.insert_statement(self.table, self._columns, ignores=ignores)
+            text = compiled_for(dialect, statement, self._columns, columns=list(self._columns)).text
+            self._text[type(dialect), ignores] = text
+        return text
+
+    def calls(
+        self, dialect: ServerDialect, rows: Sequence[Sequence[Any]], *, ignores: bool
+    ) -> Sequence[Call]:
+        """The statements for all of ``rows``, one but for a great many.
+
+        Keys are locked in sorted order, so that two requests with the same ones wait for each other instead
+        of each holding what the other needs.
+        """
+        if self._keys and len(rows) > 1:
+            rows = sorted(rows, key=self._lock_order)
+        return dialect.insert_calls(self.text(dialect, ignores=ignores), rows)
+
+    def _lock_order(self, row: Sequence[Any]) -> list[tuple[bool, Any]]:
+        return [(row[index] is not None, row[index] if row[index] is not None else 0) for index in self._keys]

@@ -17,12 +17,12 @@ from headwater.errors import AlreadyExists, InvalidRequest, Unimplemented
 from headwater.storage import schema
 from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, KINDS, NodeKind, TypeMessage
-from headwater.storage.statements import Prepared, insert
+from headwater.storage.statements import Insert, Prepared
 from headwater.storage.values import checked_text
 from headwater.v1 import metadata_store_pb2 as pb
 
 if TYPE_CHECKING:
-    from headwater.storage.transactions import Transaction
+    from headwater.storage.transactions import Question, Transaction
 
 UNKNOWN = pb.PropertyType.Value("UNKNOWN")
 UNSET_BASE_TYPE = 0
@@ -43,12 +43,28 @@ class StoredType:
 
 
 class KnownTypes:
-    """Types that were read before, as they are now; for transactions that write, one after the other."""
+    """Types that were read before, for transactions that write.
+
+    Types only grow. So a type that was known once may have gained properties since, but a node that it
+    allowed it still allows.
+    """
 
     def __init__(self) -> None:
         self.by_id: dict[int, StoredType] = {}
         self.by_name: dict[tuple[NodeKind, str, str], TypeMessage] = {}
         """By kind, name and version."""
+
+    def copy(self) -> "KnownTypes":
+        """For a transaction that others must not learn from before it is committed."""
+        copy = KnownTypes()
+        copy.by_id.update(self.by_id)
+        copy.by_name.update(self.by_name)
+        return copy
+
+    def learn(self, other: "KnownTypes") -> None:
+        """Take over what a committed transaction knew."""
+        self.by_id.update(other.by_id)
+        self.by_name.update(other.by_name)
 
     def clear(self) -> None:
         """Forget: somebody else has written, or a write was taken back."""
@@ -71,7 +87,29 @@ _COLUMNS = (
 
 @cache
 def _types_with(condition: str, kind: NodeKind) -> Prepared:
-    select = sa.select(*_COLUMNS).where(_type.c.type_kind == kind.number).order_by(_type.c.id)
+    return _restricted(sa.select(*_COLUMNS).order_by(_type.c.id), condition, kind)
+
+
+@cache
+def _properties_with(condition: str, kind: NodeKind) -> Prepared:
+    """Properties of the types of ``_types_with``."""
+    select = sa.select(_type_property.c.type_id, _type_property.c.name, _type_property.c.data_type)
+    joined = _type_property.join(_type, _type.c.id == _type_property.c.type_id)
+    return _restricted(select.select_from(joined), condition, kind)
+
+
+@cache
+def _base_types_with(condition: str, kind: NodeKind) -> Prepared:
+    """Names of the base types of the types of ``_types_with``."""
+    parent = _type.alias("parent")
+    joined = _parent_type.join(_type, _type.c.id == _parent_type.c.type_id).join(
+        parent, parent.c.id == _parent_type.c.parent_type_id
+    )
+    return _restricted(sa.select(_parent_type.c.type_id, parent.c.name).select_from(joined), condition, kind)
+
+
+def _restricted(select: sa.Select[Any], condition: str, kind: NodeKind) -> Prepared:
+    select = select.where(_type.c.type_kind == kind.number)
     if condition == "all":
         return Prepared(select)
     return Prepared(select.where(InList(_type.c[condition], "wanted")), "wanted")
@@ -84,27 +122,19 @@ _PROPERTIES = Prepared(
     "ids",
 )
 
-_BASE_TYPES = Prepared(
-    sa.select(_parent_type.c.type_id, _type.c.name)
-    .select_from(_parent_type.join(_type, _type.c.id == _parent_type.c.parent_type_id))
-    .where(InList(_parent_type.c.type_id, "ids")),
-    "ids",
-)
-
 _SIMPLE_TYPE_NAMES = frozenset(name for kind in KINDS for name in kind.base_types.values())
 
 
 def types_by_id(tx: "Transaction", kind: NodeKind, ids: Sequence[int]) -> list[TypeMessage]:
     """One message for each of ``ids`` that is a type of this kind, in their order, repeats repeated."""
-    rows = tx.rows(_types_with("id", kind), Values(sorted(set(ids))))
-    found = {message.id: message for message in _messages(tx, kind, rows)}
+    found = {message.id: message for message in _types(tx, kind, "id", set(ids))}
     return [found[type_id] for type_id in ids if type_id in found]
 
 
 def find_type(tx: "Transaction", kind: NodeKind, name: str, version: str) -> TypeMessage | None:
     """The type of this name and version. Of duplicates, which MLMD can leave behind, the oldest."""
-    rows = [row for row in tx.rows(_types_with("name", kind), Values([name])) if (row[2] or "") == version]
-    return _messages(tx, kind, rows[:1])[0] if rows else None
+    found = (message for message in _types(tx, kind, "name", [name]) if message.version == version)
+    return next(found, None)
 
 
 def find_type_id(tx: "Transaction", kind: NodeKind, name: str, version: str) -> int | None:
@@ -117,12 +147,17 @@ def find_type_id(tx: "Transaction", kind: NodeKind, name: str, version: str) -> 
 
 def types_by_external_id(tx: "Transaction", kind: NodeKind, external_ids: Iterable[str]) -> list[TypeMessage]:
     """Types that have one of these external ids, by ascending id."""
-    return _messages(tx, kind, tx.rows(_types_with("external_id", kind), Values(sorted(set(external_ids)))))
+    return _types(tx, kind, "external_id", set(external_ids))
 
 
 def all_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
     """Every type of this kind, by ascending id, the simple types among them."""
-    return _messages(tx, kind, tx.rows(_types_with("all", kind)))
+    return _assembled(kind, *tx.rows_of_each(questions_of_all(kind)))
+
+
+def questions_of_all(kind: NodeKind) -> "list[Question]":
+    """What ``all_types`` asks, for ``ask_ahead``."""
+    return [(_types_with("all", kind),), (_properties_with("all", kind),), (_base_types_with("all", kind),)]
 
 
 def users_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
@@ -131,19 +166,26 @@ def users_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
     return [message for message in all_types(tx, kind) if message.name not in hidden]
 
 
-def _messages(tx: "Transaction", kind: NodeKind, rows: Sequence[Any]) -> list[TypeMessage]:
-    if not rows:
+def _types(
+    tx: "Transaction", kind: NodeKind, column: str, wanted: Iterable[int | str]
+) -> list[TypeMessage]:
+    """The types that have one of ``wanted`` in ``column``, by ascending id."""
+    values = Values(sorted(wanted))
+    if not values:
         return []
-    ids = Values([row[0] for row in rows])
+    statements = (_types_with(column, kind), _properties_with(column, kind), _base_types_with(column, kind))
+    return _assembled(kind, *tx.rows_of_each([(statement, values) for statement in statements]))
+
+
+def _assembled(
+    kind: NodeKind, rows: Sequence[Any], of_types: Sequence[Any], bases: Sequence[Any]
+) -> list[TypeMessage]:
+    """Messages for rows of the type table, their properties and their base types."""
     properties: dict[int, dict[str, int]] = defaultdict(dict)
-    for type_id, name, data_type in tx.rows(_PROPERTIES, ids):
+    for type_id, name, data_type in of_types:
         properties[type_id][name] = data_type
-    base_types: dict[int, int] = {}
-    if kind.base_types:
-        numbers = {name: number for number, name in kind.base_types.items()}
-        base_types = {
-            type_id: numbers[name] for type_id, name in tx.rows(_BASE_TYPES, ids) if name in numbers
-        }
+    numbers = {name: number for number, name in kind.base_types.items()}
+    base_types = {type_id: numbers[name] for type_id, name in bases if name in numbers}
     messages = []
     for type_id, name, version, description, external_id, input_type, output_type in rows:
         message = kind.type_message(
@@ -176,9 +218,9 @@ def known_types(tx: "Transaction", ids: Iterable[int]) -> Mapping[int, StoredTyp
     missing = {type_id for type_id in ids if type_id not in known}
     if missing:
         wanted = Values(sorted(missing))
-        rows = tx.rows(_KNOWN, wanted)
+        rows, of_types = tx.rows_of_each([(_KNOWN, wanted), (_PROPERTIES, wanted)])
         properties: dict[int, dict[str, int]] = defaultdict(dict)
-        for type_id, name, data_type in tx.rows(_PROPERTIES, wanted):
+        for type_id, name, data_type in of_types:
             properties[type_id][name] = data_type
         by_number = {kind.number: kind for kind in KINDS}
         for type_id, number, name in rows:
@@ -188,11 +230,11 @@ def known_types(tx: "Transaction", ids: Iterable[int]) -> Mapping[int, StoredTyp
 
 # Writing
 
-_INSERT_TYPE = insert(
+_INSERT_TYPE = Insert(
     _type, "id", "name", "version", "type_kind", "description", "input_type", "output_type", "external_id"
 )
-_INSERT_PROPERTY = insert(_type_property, "type_id", "name", "data_type")
-_INSERT_BASE_TYPE = insert(_parent_type, "type_id", "parent_type_id")
+_INSERT_PROPERTY = Insert(_type_property, "type_id", "name", "data_type")
+_INSERT_BASE_TYPE = Insert(_parent_type, "type_id", "parent_type_id")
 _SET_EXTERNAL_ID = Prepared(
     sa.update(_type).where(_type.c.id == sa.bindparam("type_id")).values(external_id=sa.bindparam("given")),
     "given",
@@ -219,15 +261,16 @@ def put_types(
         Unimplemented: a base type that is UNSET, or other than the stored one.
     """
     assert tx.known_types is not None, "types are put in a transaction that writes"
+    names = {checked_text(given.name, "the name of a type") for given in types}
+    if tx.dialect.is_server:
+        # Another server may have changed them since.
+        _know(tx, kind, names)
     stored = tx.known_types.by_name
-    unknown = {
-        checked_text(given.name, "the name of a type")
-        for given in types
-        if (kind, given.name, given.version) not in stored
-    }
-    if unknown:
-        for message in _messages(tx, kind, tx.rows(_types_with("name", kind), Values(sorted(unknown)))):
-            stored.setdefault((kind, message.name, message.version), message)
+    if all(_is_stored(stored.get((kind, given.name, given.version)), given) for given in types):
+        # What nearly every run of a pipeline begins with: types that are there.
+        return [stored[kind, given.name, given.version].id for given in types]
+    tx.lock_store()
+    _know(tx, kind, {name for name in names if not any((kind, name) == key[:2] for key in stored)})
     ids = []
     for given in types:
         key = (kind, given.name, given.version)
@@ -241,6 +284,26 @@ def put_types(
     return ids
 
 
+def _know(tx: "Transaction", kind: NodeKind, names: Iterable[str]) -> None:
+    """Read the types of these names. Of duplicates the oldest counts."""
+    assert tx.known_types is not None
+    found: dict[tuple[NodeKind, str, str], TypeMessage] = {}
+    for message in _types(tx, kind, "name", names):
+        found.setdefault((kind, message.name, message.version), message)
+    tx.known_types.by_name.update(found)
+
+
+def _is_stored(stored: TypeMessage | None, given: TypeMessage) -> bool:
+    """Whether putting ``given`` would change nothing and break no rule."""
+    return (
+        stored is not None
+        and dict(stored.properties) == dict(given.properties)
+        and given.external_id in ("", stored.external_id)
+        and getattr(given, "base_type", UNSET_BASE_TYPE) in (UNSET_BASE_TYPE, getattr(stored, "base_type", None))
+        and not (given.HasField("base_type") and getattr(given, "base_type", None) == UNSET_BASE_TYPE)
+    )
+
+
 def _create(tx: "Transaction", kind: NodeKind, given: TypeMessage) -> TypeMessage:
     if not given.name:
         raise InvalidRequest(f"a type of {kind.name}s needs a name")
@@ -250,8 +313,7 @@ def _create(tx: "Transaction", kind: NodeKind, given: TypeMessage) -> TypeMessag
         _check_external_id_is_free(tx, kind, given, external_id)
     is_execution = isinstance(given, pb.ExecutionType)
     (type_id,) = tx.new_ids(_type, 1)
-    tx.run(
-        _INSERT_TYPE,
+    row = (
         type_id,
         given.name,
         checked_text(given.version, "the version of a type") or None,
@@ -263,7 +325,8 @@ def _create(tx: "Transaction", kind: NodeKind, given: TypeMessage) -> TypeMessag
         _struct_type_json(given, "output_type") if is_execution else None,
         external_id,
     )
-    tx.run_many(_INSERT_PROPERTY, [(type_id, name, value) for name, value in given.properties.items()])
+    tx.insert(_INSERT_TYPE, [row])
+    tx.insert(_INSERT_PROPERTY, [(type_id, name, value) for name, value in given.properties.items()])
     return kind.type_message(
         id=type_id,
         name=given.name,
@@ -304,7 +367,7 @@ def _extend(
         )
     _check_properties(kind, given, added)
     if added:
-        tx.run_many(_INSERT_PROPERTY, [(stored.id, name, value) for name, value in added.items()])
+        tx.insert(_INSERT_PROPERTY, [(stored.id, name, value) for name, value in added.items()])
         for name, value in added.items():
             stored.properties[name] = value
         if tx.known_types is not None:
@@ -351,7 +414,7 @@ def _set_base_type(tx: "Transaction", kind: NodeKind, stored: TypeMessage, base_
     if stored.name == kind.base_types[base_type]:
         raise InvalidRequest(f"{kind.name} type {stored.name!r} cannot be its own base type")
     base_id = find_type_id(tx, kind, kind.base_types[base_type], "")
-    tx.run(_INSERT_BASE_TYPE, stored.id, base_id)
+    tx.insert(_INSERT_BASE_TYPE, [(stored.id, base_id)])
     stored.base_type = base_type  # type: ignore[assignment]  # contexts were refused above
 
 

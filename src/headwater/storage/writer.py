@@ -8,6 +8,7 @@ taken back alone. The thread is the writer's own, because a thread of a caller c
 
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -17,8 +18,8 @@ from typing import Any, TypeVar
 from headwater.errors import Aborted, AlreadyExists, HeadwaterError, Internal, Unavailable
 from headwater.storage.cache import Key, NodeCache
 from headwater.storage.callers import Caller
-from headwater.storage.dialects import Connection, Dialect
-from headwater.storage.transactions import Transaction
+from headwater.storage.dialects import Dialect, SqliteDialect
+from headwater.storage.transactions import DirectTransaction, Transaction
 from headwater.storage.types import KnownTypes
 
 T = TypeVar("T")
@@ -47,7 +48,7 @@ class Writer:
     """Runs writes one after the other. Safe for threads; see ``Database`` for fork."""
 
     def __init__(
-        self, dialect: Dialect, *, cache: NodeCache, clock: Callable[[], int], patience_s: float
+        self, dialect: SqliteDialect, *, cache: NodeCache, clock: Callable[[], int], patience_s: float
     ) -> None:
         self._dialect = dialect
         self._cache = cache
@@ -55,7 +56,7 @@ class Writer:
         self._patience_s = patience_s
         self._types = KnownTypes()
         self._closing = False
-        self._connection: Connection | None = None
+        self._connection: sqlite3.Connection | None = None
         self._seen_change = -1
         self.reset_after_fork()
 
@@ -118,7 +119,7 @@ class Writer:
         finally:
             self.connection_lock.release()
 
-    def connection(self) -> Connection:
+    def connection(self) -> sqlite3.Connection:
         """The connection, opened if it is not; for those who hold ``connection_lock``."""
         if self._connection is None:
             if self._closing:
@@ -221,12 +222,14 @@ class Writer:
             self._queue.clear()
             return jobs
 
-    def _run_job(self, job: _Job, connection: Connection, changed: set[Key]) -> None:
+    def _run_job(self, job: _Job, connection: sqlite3.Connection, changed: set[Key]) -> None:
         """Run one job under a savepoint. Raises only what spoils the whole group."""
         if not job.caller.still_waits():
             job.error = job.caller.why_not()
             return
-        tx = Transaction(self._dialect, lambda: connection, now_ms=self._clock(), known_types=self._types)
+        tx = DirectTransaction(
+            self._dialect, lambda: connection, now_ms=self._clock(), known_types=self._types
+        )
         connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(tx)
@@ -253,7 +256,7 @@ class Writer:
                 if self._dialect.shared:
                     self.drop_connection()
 
-    def _notice_others(self, connection: Connection) -> bool:
+    def _notice_others(self, connection: sqlite3.Connection) -> bool:
         change = self._dialect.change_number(connection)
         if change == self._seen_change:
             return True

@@ -6,7 +6,7 @@ promises about ``last_update_time_since_epoch`` (moved by any change, not by wri
 is decided in one place.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import groupby
 from typing import Any
@@ -15,8 +15,14 @@ import sqlalchemy as sa
 
 from headwater.errors import AlreadyExists, FailedPrecondition, HeadwaterError, InvalidRequest, NotFound
 from headwater.storage.kinds import ARTIFACT, CONTEXT, Node, NodeKind
-from headwater.storage.nodes import copied, find_external_ids, find_names, read_messages
-from headwater.storage.statements import Prepared, insert, insert_or_ignore
+from headwater.storage.nodes import (
+    copied,
+    find_external_ids,
+    find_names,
+    questions_of_messages,
+    read_messages,
+)
+from headwater.storage.statements import Insert, Prepared
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import StoredType, known_types
 from headwater.storage.values import CASES, Columns, checked_text, encode
@@ -43,6 +49,17 @@ _NOT_COMPARED = (
 _MAPS = ("properties", "custom_properties")
 
 PropertyKey = tuple[int, str, bool]
+
+
+def announce(tx: Transaction, kind: NodeKind, nodes: Iterable[Node]) -> None:
+    """Say that these nodes will be put, so that what this has to know is asked together with other things."""
+    if tx.is_careful:
+        return
+    new = [node for node in nodes if not node.HasField("id")]
+    tx.reserve_ids({kind.table: len(new)})
+    updated = [node.id for node in nodes if node.HasField("id")]
+    if updated:
+        tx.ask_ahead(questions_of_messages(tx, kind, updated, locks=True))
 
 
 def put_nodes(
@@ -91,13 +108,13 @@ def _node_columns(kind: NodeKind) -> tuple[str, ...]:
 
 
 @cache
-def _insert_nodes(kind: NodeKind) -> Prepared:
-    return insert_or_ignore(kind.table, *_node_columns(kind))
+def _insert_nodes(kind: NodeKind) -> Insert:
+    return Insert(kind.table, *_node_columns(kind))
 
 
 @cache
-def _insert_properties(kind: NodeKind) -> Prepared:
-    return insert(kind.properties, *_PROPERTY_COLUMNS)
+def _insert_properties(kind: NodeKind) -> Insert:
+    return Insert(kind.properties, *_PROPERTY_COLUMNS)
 
 
 def _create(tx: Transaction, kind: NodeKind, nodes: Sequence[Node]) -> list[int]:
@@ -122,9 +139,10 @@ def _create(tx: Transaction, kind: NodeKind, nodes: Sequence[Node]) -> list[int]
         # The first fault of a request decides its code, and an earlier node may have one too.
         _refuse_taken(tx, kind, rows)
         raise
-    if tx.run_many(_insert_nodes(kind), rows) != len(rows):
+    if not tx.insert_new(_insert_nodes(kind), rows):
         _refuse_taken(tx, kind, rows)
-    tx.run_many(_insert_properties(kind), properties)
+        raise AlreadyExists(f"a name or an external id of the new {kind.name}s is taken")
+    tx.insert(_insert_properties(kind), properties)
     return list(ids)
 
 
@@ -186,7 +204,7 @@ def _refuse_taken(tx: Transaction, kind: NodeKind, rows: Sequence[tuple[Any, ...
     external_ids = find_external_ids(
         tx, kind, [external_id for *_, external_id in new if external_id is not None]
     )
-    own = set(range(new[0][0], new[-1][0] + 1)) if new else set()
+    own = {node_id for node_id, *_ in new}
     # Rows that went in before the conflict was noticed are no reason to refuse their own request.
     names = {key: holder for key, holder in names.items() if holder not in own}
     external_ids = {key: holder for key, holder in external_ids.items() if holder not in own}
@@ -249,7 +267,7 @@ def _update(
     check_update_time: bool,
     force_update_time: bool,
 ) -> list[int]:
-    stored = read_messages(tx, kind, [node.id for node in nodes])
+    stored = read_messages(tx, kind, [node.id for node in nodes], locks=True)
     known = known_types(tx, {node.type_id for node in stored.values()})
     updates: list[tuple[Any, ...]] = []
     deleted: dict[PropertyKey, None] = {}
@@ -278,7 +296,7 @@ def _update(
         tx.changed.add((kind, given.id))
     tx.run_many(_update_rows(kind), updates)
     tx.run_many(_delete_property(kind), list(deleted))
-    tx.run_many(_insert_properties(kind), [(*key, *columns) for key, columns in inserted.items()])
+    tx.insert(_insert_properties(kind), [(*key, *columns) for key, columns in inserted.items()])
     return [node.id for node in nodes]
 
 

@@ -81,8 +81,7 @@ class MetadataStore:
         self._mean_pause_s = _MEAN_PAUSE_S
         self._transport: Transport
         if isinstance(config, pb.ConnectionConfig):
-            # Databases of older versions are refused with advice, whether an upgrade is enabled or not.
-            self._transport = open_database(config)
+            self._transport = open_database(config, enable_upgrade=enable_upgrade_migration)
             if config.HasField("retry_options"):
                 self._max_num_retries = config.retry_options.max_num_retries
         elif not isinstance(config, pb.MetadataStoreClientConfig):

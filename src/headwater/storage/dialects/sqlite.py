@@ -1,23 +1,16 @@
-"""What SQLite, PostgreSQL and MySQL do differently.
-
-No other module names a database. ``Dialect`` answers the questions: how to connect, how a transaction
-begins, the ids of many new rows, how a list of values is bound, how values are encoded, and what a
-driver's error means. SQLite is the one that is served so far.
-"""
+"""SQLite: one file, many readers, one writer."""
 
 import base64
-import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine.interfaces import Dialect as CoreDialect
-from sqlalchemy.ext.compiler import compiles
 
 from headwater.errors import (
     Aborted,
@@ -31,83 +24,7 @@ from headwater.errors import (
     InvalidRequest,
     ResourceExhausted,
 )
-
-
-class InList(sa.ColumnElement[bool]):
-    """``column`` is one of the values of the ``Values`` bound as ``name``.
-
-    One parameter carries the whole list, so the text of a statement does not depend on its length; only
-    lists of a single value, the most frequent ones, have a text of their own (``Prepared``).
-    """
-
-    inherit_cache = False
-    type = sa.Boolean()
-
-    def __init__(self, column: sa.ColumnElement[Any], name: str) -> None:
-        self.column = column
-        self.parameter: sa.BindParameter[Any] = sa.bindparam(name, type_=sa.Text())
-
-    def _copy_internals(self, clone: Callable[..., Any] | None = None, **kw: Any) -> None:
-        # Adapting a statement to an alias clones its parts; this one has the column to adapt.
-        if clone is not None:
-            self.column = clone(self.column, **kw)
-
-    def get_children(self, **_: Any) -> Iterable[Any]:
-        return (self.column, self.parameter)
-
-    def self_group(self, against: Any = None) -> "InList":
-        return self  # IN is a condition as it stands; SQLAlchemy would compare it with 1.
-
-
-class Values(tuple[int | float | str, ...]):
-    """The value of an ``InList`` parameter."""
-
-    __slots__ = ()
-
-
-@compiles(InList)
-def _in_json_list(element: InList, compiler: Any, **kw: Any) -> str:
-    column = compiler.process(element.column, **kw)
-    if compiler.execution_options.get("lists_are_single"):
-        return f"{column} = {compiler.process(element.parameter, **kw)}"
-    return f"{column} IN (SELECT value FROM json_each({compiler.process(element.parameter, **kw)}))"
-
-
-class Connection(Protocol):
-    """The part of a driver's connection (PEP 249, with execute as a short cut) that is used."""
-
-    def execute(self, sql: str, parameters: Any = ..., /) -> Any: ...
-    def executemany(self, sql: str, parameters: Any, /) -> Any: ...
-    def close(self) -> None: ...
-
-
-class Dialect(Protocol):
-    """What a database must answer. See ``SqliteDialect``."""
-
-    core: CoreDialect
-    driver_error: type[Exception]
-    shared: bool
-    """Whether every connection sees the same database; if not, there is only ever one."""
-
-    def connect(self, is_unwanted: Callable[[], bool]) -> Connection: ...
-    def connect_writer(self) -> Connection: ...
-    def prepare_file(self) -> None: ...
-    def begin_read(self, connection: Connection) -> None: ...
-    def try_begin_write(self, connection: Connection) -> bool: ...
-    def in_transaction(self, connection: Connection) -> bool: ...
-    def change_number(self, connection: Connection) -> int: ...
-    def rows(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Any]: ...
-    def table_names(self, connection: Connection) -> set[str]: ...
-    def column_names(self, connection: Connection, table: str) -> set[str]: ...
-    def index_names(self, connection: Connection) -> set[str]: ...
-    def last_id_statement(self, table: sa.Table) -> sa.Select[Any]: ...
-    def insert_or_ignore(self, table: sa.Table) -> sa.Insert: ...
-    def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]: ...
-    def list_value(self, values: Values) -> Any: ...
-    def encode_proto(self, value: bytes) -> Any: ...
-    def decode_proto(self, value: Any) -> bytes: ...
-    def translate(self, error: Exception) -> HeadwaterError: ...
-
+from headwater.storage.dialects.base import Connection, Dialect
 
 _MEMORY = ("", ":memory:")
 _PAGE_CACHE_KIB = 8_000
@@ -134,21 +51,24 @@ class _SqliteCore(sqlite_dialect.pysqlite.SQLiteDialect_pysqlite):
     supports_statement_cache = True
 
 
-class SqliteDialect:
+class SqliteDialect(Dialect):
     """SQLite: one file, many readers, one writer.
 
     The file is in WAL mode, so readers never wait for a writer, with ``synchronous=FULL``, so that a
     commit is on the disk before it is acknowledged.
     """
 
+    name = "sqlite"
     core: CoreDialect = _SqliteCore()
     driver_error: type[Exception] = sqlite3.Error
+    is_server = False
 
     def __init__(self, url: sa.URL, *, create: bool = True) -> None:
         name = url.database or ""
         self.file_name = name
         self.in_memory = name in _MEMORY or name == "file::memory:" or url.query.get("mode") == "memory"
         self.shared = not self.in_memory
+        """Whether every connection sees the same database; if not, there is only ever one."""
         if self.in_memory:
             self._uri = ":memory:"
         elif name.startswith("file:"):
@@ -160,7 +80,7 @@ class SqliteDialect:
             mode = "rwc" if create else "rw"
             self._uri = f"file:{quote(str(Path(name).absolute()))}?mode={mode}"
 
-    def connect(self, is_unwanted: Callable[[], bool]) -> sqlite3.Connection:
+    def connect(self, is_unwanted: Callable[[], bool] = lambda: False) -> sqlite3.Connection:
         """A connection that any thread may use, one at a time; transactions are begun by hand.
 
         ``is_unwanted`` is asked now and then during long statements; when it is true they stop.
@@ -185,7 +105,7 @@ class SqliteDialect:
 
     def connect_writer(self) -> sqlite3.Connection:
         """The connection that writes. It does not wait for the lock by itself: see ``Database``."""
-        connection = self.connect(lambda: False)
+        connection = self.connect()
         connection.execute("PRAGMA busy_timeout=0")
         connection.execute(f"PRAGMA cache_size=-{_WRITERS_PAGE_CACHE_KIB}")
         return connection
@@ -221,7 +141,7 @@ class SqliteDialect:
             time.sleep(0.01)
 
     def _try_to_prepare(self) -> None:
-        connection = self.connect(lambda: False)
+        connection = self.connect()
         try:
             connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
             (mode,) = connection.execute("PRAGMA journal_mode=WAL").fetchone()
@@ -237,10 +157,10 @@ class SqliteDialect:
         finally:
             connection.close()
 
-    def begin_read(self, connection: Connection) -> None:
+    def begin_read(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN")
 
-    def try_begin_write(self, connection: Connection) -> bool:
+    def try_begin_write(self, connection: sqlite3.Connection) -> bool:
         """Begin a transaction that may write; ``False`` if another process is writing now."""
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -250,47 +170,53 @@ class SqliteDialect:
             return False
         return True
 
-    def in_transaction(self, connection: Connection) -> bool:
-        assert isinstance(connection, sqlite3.Connection)
+    def in_transaction(self, connection: sqlite3.Connection) -> bool:
         return connection.in_transaction
 
-    def change_number(self, connection: Connection) -> int:
+    def change_number(self, connection: sqlite3.Connection) -> int:
         """A number that changes when somebody else than ``connection`` has committed."""
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
 
-    def rows(self, connection: Connection, sql: str, arguments: Sequence[Any]) -> list[Any]:
+    def rows(self, connection: sqlite3.Connection, sql: str, arguments: Sequence[Any]) -> list[Any]:
         try:
-            return connection.execute(sql, arguments).fetchall()  # type: ignore[no-any-return]  # a protocol
+            return connection.execute(sql, arguments).fetchall()
         except sqlite3.OperationalError as error:
             if "decode to UTF-8" not in str(error):
                 raise
         # ML Metadata stores whatever bytes a C++ client calls a string. Show what is readable of them.
-        assert isinstance(connection, sqlite3.Connection)
         connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
             return connection.execute(sql, arguments).fetchall()
         finally:
             connection.text_factory = str
 
-    def table_names(self, connection: Connection) -> set[str]:
-        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")}
+    def engine(self) -> sa.Engine:
+        return sa.create_engine("sqlite://", creator=self.connect, poolclass=sa.NullPool)
 
-    def column_names(self, connection: Connection, table: str) -> set[str]:
-        return {row[1] for row in connection.execute(f"PRAGMA table_info({table})")}
+    def table_names(self, connection: sqlite3.Connection) -> set[str]:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+        return {name.lower() for (name,) in found}
 
-    def index_names(self, connection: Connection) -> set[str]:
-        return {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='index'")}
+    def column_names(self, connection: sqlite3.Connection, table: str) -> set[str]:
+        return {row[1].lower() for row in connection.execute(f"PRAGMA table_info({table})")}
 
-    def last_id_statement(self, table: sa.Table) -> sa.Select[Any]:
+    def index_names(self, connection: sqlite3.Connection) -> set[str]:
+        found = connection.execute("SELECT name FROM sqlite_master WHERE type='index'")
+        return {name.lower() for (name,) in found}
+
+    @staticmethod
+    def last_id_statement(table: sa.Table) -> sa.Select[Any]:
         """The largest id ever given to a row of ``table``: what AUTOINCREMENT counts from."""
         sequence = sa.table("sqlite_sequence", sa.column("name"), sa.column("seq"))
         given = sa.select(sequence.c.seq).where(sequence.c.name == table.name).scalar_subquery()
         stored = sa.select(sa.func.max(table.c.id)).scalar_subquery()
         return sa.select(sa.func.max(sa.func.coalesce(given, 0), sa.func.coalesce(stored, 0)))
 
-    def insert_or_ignore(self, table: sa.Table) -> sa.Insert:
-        """Insert rows, leaving out those that a unique key forbids; the row count tells."""
-        return sqlite_dialect.insert(table).on_conflict_do_nothing()
+    def insert_statement(
+        self, table: sa.Table, columns: Sequence[str], *, ignores: bool
+    ) -> sa.sql.ClauseElement:
+        insert = sqlite_dialect.insert(table)
+        return insert.on_conflict_do_nothing() if ignores else insert
 
     def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]:
         """Make ``select`` read ``table`` in the order of ``column``, an indexed one, until it has enough.
@@ -300,9 +226,6 @@ class SqliteDialect:
         index = next((index for index in table.indexes if index.columns.keys() == [column]), None)
         return select.with_hint(table, "NOT INDEXED" if index is None else f"INDEXED BY {index.name}", "*")
 
-    def list_value(self, values: Values) -> str:
-        return _as_json(values)
-
     def encode_proto(self, value: bytes) -> str:
         return base64.b64encode(value).decode("ascii")
 
@@ -310,7 +233,6 @@ class SqliteDialect:
         return base64.b64decode(value)
 
     def translate(self, error: Exception) -> HeadwaterError:
-        """The driver's error in the caller's words."""
         said = str(error)
         if said.startswith("UNIQUE constraint failed: "):
             columns = said.partition(": ")[2].split(", ")
@@ -335,16 +257,6 @@ class SqliteDialect:
         return Internal("the database refused a statement; the log of the server has the details")
 
 
-def checked_member(value: object) -> object:
-    """A member of ``Values`` as it is, unless it is text that is not UTF-8."""
-    if isinstance(value, bytes):  # Protobuf hands out such a proto2 string as bytes.
-        raise InvalidRequest(f"a string of the request is not valid UTF-8: {value!r:.80}")
-    return value
-
-
-_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=checked_member).encode
-
-
 def _is_busy(error: Exception) -> bool:
     return "is locked" in str(error) or "is busy" in str(error)
 
@@ -359,33 +271,3 @@ def _why_refused(name: str, said: str) -> str:
     if "is full" in said:
         return f"the disk that holds {name!r} is full; make room and start again"
     return f"{name!r} cannot be opened: {said}"
-
-
-DIALECTS: dict[str, type[SqliteDialect]] = {"sqlite": SqliteDialect}
-
-
-def dialect_for(database_url: str, *, create: bool = True) -> Dialect:
-    """The dialect that serves ``database_url``.
-
-    Raises:
-        InvalidRequest: not a URL, or a database that is not supported.
-    """
-    try:
-        url = sa.make_url(database_url)
-    except sa.exc.ArgumentError as error:
-        raise InvalidRequest(
-            f"{database_url!r} is not a database URL; write for example sqlite:////var/lib/headwater.db "
-            "(four slashes for an absolute path)"
-        ) from error
-    backend = url.get_backend_name()
-    if backend not in DIALECTS:
-        raise InvalidRequest(
-            f"{backend!r} databases are not supported; the URL must begin with one of: "
-            + ", ".join(f"{name}://" for name in DIALECTS)
-        )
-    return DIALECTS[backend](url, create=create)
-
-
-def wall_clock_ms() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000

@@ -1,0 +1,607 @@
+"""MySQL and MariaDB, through mysqlclient where it is installed and PyMySQL elsewhere.
+
+Statements are sent as text with their values written into it, as both drivers do, but several in one
+packet, so that they share a round trip. ML Metadata talks to MySQL over a connection that calls itself
+latin1 and sends UTF-8 over it; so does this, or either would read the other's text garbled.
+"""
+
+import base64
+import os
+import random
+import re
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+from sqlalchemy.dialects.mysql.pymysql import MySQLDialect_pymysql
+from sqlalchemy.engine.interfaces import Dialect as CoreDialect
+
+from headwater.errors import (
+    AlreadyExists,
+    DatabaseRefused,
+    FailedPrecondition,
+    HeadwaterError,
+    Internal,
+    InvalidRequest,
+    ResourceExhausted,
+    Unavailable,
+)
+from headwater.storage import schema
+from headwater.storage.dialects.base import Call, Outcome, Values, checked_member
+from headwater.storage.dialects.server import ServerDialect, limit_ms
+
+# Where both are installed the one in C is faster (decision 0011).
+try:
+    import MySQLdb as driver
+    from MySQLdb.constants import CLIENT
+
+    _IS_PYMYSQL = False
+except ImportError:
+    try:
+        import pymysql as driver
+        from pymysql.constants import CLIENT
+
+        _IS_PYMYSQL = True
+    except ImportError as error:
+        raise DatabaseRefused(
+            "MySQL and MariaDB need a driver: run pip install 'headwater[mysql]' (PyMySQL), or install mysqlclient"
+        ) from error
+
+_CONNECT_TIMEOUT_S = 10
+# One packet holds several statements, and the server refuses larger ones.
+_PACKET_SHARE = 0.5
+_ROWS_A_STATEMENT = 1_000
+_OPENING_LOCK = "headwater.opening"
+_OPENING_PATIENCE_S = 60
+_SSL_FILES = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher")
+_URL_PARAMETERS = frozenset(
+    {"unix_socket", "charset", "connect_timeout", "read_timeout", "write_timeout", "password"}
+    | {*_SSL_FILES, "ssl", "ssl_verify_cert", "ssl_verify_identity"}
+)
+_SESSION = (
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
+    # By default the planner of a statement with many tables tries every order of them.
+    "time_zone = '+00:00', innodb_lock_wait_timeout = 10, autocommit = 1, optimizer_search_depth = 5, "
+    # Two literals are compared as columns of ours are, by their bytes; a column's own collation goes first.
+    "collation_connection = '{charset}_bin'"
+)
+
+
+class MysqlDialect(ServerDialect):
+    """MySQL 8 or MariaDB 10.5, or newer, with InnoDB."""
+
+    name = "mysql"
+    core: CoreDialect
+    driver_error = driver.Error
+    # MySQL makes the whole of a recursive table before anybody reads it.
+    recursion_is_lazy = False
+
+    def __init__(self, url: sa.URL, *, create: bool = True) -> None:
+        if not url.database:
+            raise InvalidRequest("the MySQL URL names no database; write mysql://user:password@host/database")
+        unknown = sorted(set(url.query) - _URL_PARAMETERS)
+        if unknown:
+            raise InvalidRequest(
+                f"the MySQL URL has the parameter {unknown[0]!r}; known are {', '.join(sorted(_URL_PARAMETERS))}"
+            )
+        self._creates = create
+        self._url = url
+        self.charset = str(url.query.get("charset", "latin1"))
+        if self.charset not in ("latin1", "utf8mb4"):
+            raise InvalidRequest(
+                "the charset of a MySQL URL is latin1, as ML Metadata has it, or utf8mb4 for databases that "
+                "only headwater opens"
+            )
+        core = MySQLDialect_pymysql(paramstyle="format")
+        core.charset = self.charset  # type: ignore[attr-defined]  # For functions that count characters.
+        self.core = core
+        self.variant = (self.charset, frozenset[str]())
+        self._ignores_case = False
+        self._missing_indexes: frozenset[str] = frozenset()
+        self._largest_packet = 16 * 1024 * 1024
+        self._is_mariadb = False
+
+    def connect(self) -> Any:
+        return self._connect(self._url.database)
+
+    def _connect(self, database: str | None) -> Any:
+        try:
+            connection = driver.connect(**self._arguments(database))
+        except driver.Error as error:
+            raise self._why_not_connected(error) from None  # Its text may hold the password.
+        try:
+            self._query(connection, _SESSION.format(charset=self.charset))
+            ((largest, version),) = self._query(connection, "SELECT @@max_allowed_packet, VERSION()")[0].rows
+            self._largest_packet, self._is_mariadb = int(largest), "MariaDB" in version
+            _keep_alive(connection)
+        except driver.Error as error:
+            connection.close()
+            raise self._why_not_connected(error) from None
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _arguments(self, database: str | None) -> dict[str, Any]:
+        url, query = self._url, self._url.query
+        password = str(query.get("password", "")) or url.password or ""
+        arguments: dict[str, Any] = {
+            "host": url.host or "localhost",
+            "port": url.port or 3306,
+            "user": url.username or "",
+            # PyMySQL would encode it as latin1, and everybody else's clients as UTF-8.
+            "password": password.encode() if _IS_PYMYSQL else password,
+            "connect_timeout": int(str(query.get("connect_timeout", _CONNECT_TIMEOUT_S))),
+            "charset": self.charset,
+            "use_unicode": False,
+            "autocommit": True,
+            "client_flag": CLIENT.MULTI_STATEMENTS,
+        }
+        if database:
+            arguments["database"] = database
+        if "unix_socket" in query:
+            arguments["unix_socket"] = query["unix_socket"]
+        for name in ("read_timeout", "write_timeout"):
+            if name in query:
+                arguments[name] = int(str(query[name]))
+        arguments.update(self._encryption())
+        return arguments
+
+    def _encryption(self) -> dict[str, Any]:
+        """What the URL says about TLS, as the driver takes it. Nothing: encrypted if the server offers it.
+
+        Raises:
+            DatabaseRefused: a file that cannot be read.
+        """
+        query = self._url.query
+        if not any(name.startswith("ssl") for name in query):
+            return {}
+        files = {name.removeprefix("ssl_"): str(query[name]) for name in _SSL_FILES if name in query}
+        checks_name = _is_true(query.get("ssl_verify_identity", "false"))
+        has_authority = "ca" in files or "capath" in files
+        checks_certificate = _is_true(query.get("ssl_verify_cert", str(has_authority or checks_name)))
+        if not _IS_PYMYSQL:
+            mode = "VERIFY_IDENTITY" if checks_name else "VERIFY_CA" if checks_certificate else "REQUIRED"
+            return {"ssl": files, "ssl_mode": mode}
+        try:
+            context = ssl.create_default_context(cafile=files.get("ca"), capath=files.get("capath"))
+            # The certificates that MySQL makes for itself do not keep the newest rules.
+            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            context.check_hostname = checks_name
+            context.verify_mode = ssl.CERT_REQUIRED if checks_certificate or checks_name else ssl.CERT_NONE
+            if "cert" in files:
+                context.load_cert_chain(files["cert"], files.get("key"))
+            if "cipher" in files:
+                context.set_ciphers(files["cipher"])
+        except (OSError, ssl.SSLError) as error:
+            raise DatabaseRefused(
+                "ssl_ca, ssl_capath, ssl_cert or ssl_key in the MySQL URL cannot be read as certificates or a key in "
+                f"PEM, or ssl_cipher names none: {error.strerror or type(error).__name__}"
+            ) from error
+        return {"ssl": context}
+
+    def _why_not_connected(self, error: Exception) -> HeadwaterError:
+        where = f"{self._url.host or 'localhost'}:{self._url.port or 3306}"
+        code, user, database = _code(error), self._url.username, self._url.database
+        if code in (1045, 1698, 2059, 1251, 1524):
+            return DatabaseRefused(
+                f"MySQL at {where} refuses the user {user!r}; check user and password in the URL, and that the "
+                "user may log in from this host"
+            )
+        if code == 1049:
+            return _NoDatabase(
+                f"MySQL at {where} has no database {database!r}; create it with: CREATE DATABASE {database}"
+            )
+        if code == 1044:
+            return DatabaseRefused(
+                f"the user {user!r} may not use the database {database!r}, or there is none of that name; "
+                f"create it and GRANT ALL ON {database}.* to the user"
+            )
+        if code in (1130, 1129):
+            return DatabaseRefused(
+                f"MySQL at {where} does not let this host in; add the host to the user's account"
+            )
+        if code in (1040, 1203, 1226):
+            return Unavailable(
+                f"MySQL at {where} has no connection left; raise its max_connections or lower --database-connections"
+            )
+        if code == 2026 or "SSL" in str(error) or "certificate" in str(error):
+            return DatabaseRefused(
+                f"the encrypted connection to MySQL at {where} failed; check ssl_ca, ssl_cert and ssl_key in the URL, and that the server has TLS turned on"
+            )
+        if "Name or service" in str(error) or "getaddrinfo" in str(error) or code == 2005:
+            return Unavailable(f"the host {self._url.host!r} of the database is not known; check the URL")
+        return Unavailable(f"MySQL at {where} cannot be reached now; check that it runs and the URL is right")
+
+    def create_database(self) -> None:
+        try:
+            self._connect(self._url.database).close()
+            return
+        except _NoDatabase:
+            pass
+        except DatabaseRefused as refused:
+            if "or there is none" not in str(refused):
+                raise
+        connection = self._connect(None)
+        try:
+            name = str(self._url.database).replace("`", "``")
+            self._query(connection, f"CREATE DATABASE IF NOT EXISTS `{name}`")
+        except driver.Error:
+            raise DatabaseRefused(
+                f"there is no database {name!r} and the user may not create one; "
+                f"create it first: CREATE DATABASE {name}"
+            ) from None
+        finally:
+            connection.close()
+
+    def engine(self) -> sa.Engine:
+        backend = "pymysql" if _IS_PYMYSQL else "mysqldb"
+        return sa.create_engine(f"mysql+{backend}://", creator=self._engine_connection, poolclass=sa.NullPool)
+
+    def _engine_connection(self) -> Any:
+        arguments = self._arguments(self._url.database) | {"use_unicode": True, "autocommit": False}
+        try:
+            return driver.connect(**arguments)
+        except driver.Error as error:
+            raise self._why_not_connected(error) from None
+
+    def stop(self, connection: Any) -> None:
+        other = driver.connect(**self._arguments(None))
+        try:
+            other.cursor().execute(f"KILL QUERY {int(connection.thread_id())}")
+        finally:
+            other.close()
+
+    # Statements
+
+    def run(self, connection: Any, calls: Sequence[Call]) -> list[Outcome]:
+        texts = [self._written(call) for call in calls]
+        outcomes: list[Outcome] = []
+        limit = int(self._largest_packet * _PACKET_SHARE)
+        for packet in _packets(texts, limit):
+            outcomes += self._query(connection, ";".join(packet))
+        return outcomes
+
+    def _written(self, call: Call) -> str:
+        if call.arguments is _AS_IT_IS:
+            return call.text
+        return call.text % tuple([_literal(value) for value in call.arguments])
+
+    def _query(self, connection: Any, text: str) -> list[Outcome]:
+        cursor = connection.cursor()
+        try:
+            cursor.execute(text.encode())
+            outcomes = []
+            while True:
+                rows = _decoded(cursor) if cursor.description else []
+                outcomes.append(Outcome(rows, cursor.rowcount))
+                if not cursor.nextset():
+                    return outcomes
+        finally:
+            if connection.open:
+                cursor.close()
+
+    def begin_read(self, timeout_s: float | None) -> Sequence[Call]:
+        return (
+            Call("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"),
+            Call("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"),
+            self._limit(timeout_s),
+        )
+
+    def begin_write(self, timeout_s: float | None) -> Sequence[Call]:
+        return (
+            Call("SET TRANSACTION ISOLATION LEVEL READ COMMITTED"),
+            Call("START TRANSACTION"),
+            self._limit(timeout_s),
+        )
+
+    def _limit(self, timeout_s: float | None) -> Call:
+        # MariaDB counts in seconds and stops any statement, MySQL in milliseconds and only queries.
+        limit = limit_ms(timeout_s) or 0
+        if self._is_mariadb:
+            return Call(f"SET SESSION max_statement_time = {limit / 1000:.3f}", _AS_IT_IS)
+        return Call(f"SET SESSION max_execution_time = {limit}", _AS_IT_IS)
+
+    def list_value(self, values: Values) -> Any:
+        return values  # Written out by ``_literal``.
+
+    def insert_statement(
+        self, table: sa.Table, columns: Sequence[str], *, ignores: bool
+    ) -> sa.sql.ClauseElement:
+        insert = mysql.insert(table)
+        if not ignores:
+            return insert
+        # INSERT IGNORE would cut texts that are too long, without a word.
+        same = table.c[columns[0]]
+        return insert.on_duplicate_key_update({same.name: same})
+
+    def insert_calls(self, text: str, rows: Sequence[Sequence[Any]]) -> Sequence[Call]:
+        head, values, tail = text.partition(" VALUES ")
+        marks, closing, rest = tail.partition(")")
+        template = marks + closing
+        written = [template % tuple([_literal(value) for value in row]) for row in rows]
+        return [
+            Call(head + values + ",".join(written[start : start + _ROWS_A_STATEMENT]) + rest, _AS_IT_IS)
+            for start in range(0, len(written), _ROWS_A_STATEMENT)
+        ]
+
+    def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]:
+        index = next((index for index in table.indexes if index.columns.keys() == [column]), None)
+        name = "PRIMARY" if index is None else str(index.name)
+        if name in self._missing_indexes:
+            return select
+        return select.with_hint(table, f"FORCE INDEX ({name})", "mysql")
+
+    def reservation(self, table: sa.Table, count: int) -> Sequence[Call]:
+        # Nothing gives back what AUTO_INCREMENT has given, not even taking the rows back. The rows need keys
+        # that nobody else uses at the same moment.
+        draw = -random.randrange(1, 2**31)
+        rows = ",".join(_PLACEHOLDERS[table].format(draw=draw, index=index) for index in range(count))
+        return (
+            Call("SAVEPOINT headwater_ids"),
+            Call(f"INSERT INTO {table.name} {_PLACEHOLDER_COLUMNS[table]} VALUES {rows}", _AS_IT_IS),
+            Call("SELECT LAST_INSERT_ID(), @@auto_increment_increment"),
+            Call("ROLLBACK TO SAVEPOINT headwater_ids"),
+        )
+
+    def reserved(self, outcomes: Sequence[Outcome], count: int) -> list[int]:
+        ((first, step),) = outcomes[2].rows
+        return list(range(first, first + count * step, step))
+
+    def text_key(self, text: str) -> str:
+        return text.rstrip(" ").casefold() if self._ignores_case else text.rstrip(" ")
+
+    def as_hex(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+        if not isinstance(column.type, sa.String):
+            return sa.func.hex(column)
+        # As it comes over the connection, whose charset need not be that of the column.
+        return sa.literal_column(f"HEX(CONVERT({column} USING {self.charset}))", sa.Text())
+
+    def encode_proto(self, value: bytes) -> str:
+        return base64.b64encode(value).decode("ascii")
+
+    def decode_proto(self, value: Any) -> bytes:
+        return base64.b64decode(value)
+
+    def finish_definition(self, text: str) -> str:
+        if not text.lstrip().startswith("CREATE TABLE"):
+            return text
+        # Names that differ in case are different, as on other databases.
+        return f"{text.rstrip()} ENGINE=InnoDB CHARACTER SET {self.charset} COLLATE {self.charset}_bin"
+
+    # Looking at the database
+
+    def learn(self, connection: Any) -> None:
+        """Notice the collation of names, and refuse a charset that would garble what is stored.
+
+        Raises:
+            DatabaseRefused: tables that are not InnoDB, or text in another charset than the URL says.
+        """
+        found = self._query(
+            connection,
+            "SELECT LOWER(table_name), engine, table_collation FROM information_schema.tables "
+            "WHERE table_schema = DATABASE()",
+        )[0].rows
+        tables = {name: (engine, collation) for name, engine, collation in found}
+        for table in schema.metadata.tables.values():
+            engine, _ = tables.get(table.name.lower(), ("InnoDB", ""))
+            if engine != "InnoDB":
+                raise DatabaseRefused(
+                    f"the table {table.name} is of the engine {engine}, which loses writes; "
+                    f"run ALTER TABLE {table.name} ENGINE=InnoDB"
+                )
+        _, collation = tables.get("artifact", ("", f"{self.charset}_bin"))
+        self._ignores_case = "_ci" in str(collation)
+        existing = self.index_names(connection)
+        names = {str(index.name) for table in schema.MLMD_TABLES for index in table.indexes}
+        self._missing_indexes = frozenset(names - existing)
+        self.variant = (self.charset, self._missing_indexes)
+        own = tables.get(schema.request_table.name)
+        if own is not None and own[1].startswith("utf8mb4") != (self.charset == "utf8mb4"):
+            right = "utf8mb4" if own[1].startswith("utf8mb4") else "latin1"
+            raise DatabaseRefused(
+                f"the text of this database was written with charset {right} and would be garbled with "
+                f"{self.charset}; open it with ?charset={right}"
+            )
+
+    def table_names(self, connection: Any) -> set[str]:
+        return self._names(
+            connection, "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE()"
+        )
+
+    def column_names(self, connection: Any, table: str) -> set[str]:
+        return self._names(
+            connection,
+            "SELECT column_name FROM information_schema.columns WHERE table_schema = DATABASE() "
+            f"AND LOWER(table_name) = {_literal(table.lower())}",
+        )
+
+    def index_names(self, connection: Any) -> set[str]:
+        return self._names(
+            connection, "SELECT index_name FROM information_schema.statistics WHERE table_schema = DATABASE()"
+        )
+
+    def _names(self, connection: Any, query: str) -> set[str]:
+        return {str(name).lower() for (name,) in self._query(connection, query)[0].rows}
+
+    def lock_opening(self, connection: Any) -> None:
+        name = f"CONCAT('{_OPENING_LOCK}.', LEFT(DATABASE(), 40))"
+        ((got,),) = self._query(connection, f"SELECT GET_LOCK({name}, {_OPENING_PATIENCE_S})")[0].rows
+        if got != 1:
+            raise Unavailable(
+                "another server is making or upgrading this database; try again when it is done"
+            )
+
+    def unlock_opening(self, connection: Any) -> None:
+        self._query(connection, f"SELECT RELEASE_LOCK(CONCAT('{_OPENING_LOCK}.', LEFT(DATABASE(), 40)))")
+
+    # Errors
+
+    def is_taken(self, error: Exception) -> bool:
+        return _code(error) in (1062, 1586)
+
+    def is_conflict(self, error: Exception) -> bool:
+        return _code(error) in (1213, 1205, 1020, 1614)
+
+    def is_lost(self, error: Exception, connection: Any) -> bool:
+        return _code(error) in _LOST or isinstance(error, driver.InterfaceError)
+
+    def is_stopped(self, error: Exception) -> bool:
+        return _code(error) in (1317, 1969, 3024)
+
+    def translate(self, error: Exception) -> HeadwaterError:
+        code, said = _code(error), str(error)
+        if code in (1062, 1586):
+            key = re.search(r"for key '(?:.*\.)?(.*?)'", said)
+            same = "external id" if key and "external" in key[1].lower() else "name"
+            return AlreadyExists(f"another row has the same {same}")
+        if code in (1264, 1690):
+            return InvalidRequest(
+                "a number of the request is larger than its column, which holds 32 bits in databases made by "
+                "ML Metadata; 'headwater db upgrade --wide-integers' widens it"
+            )
+        if code == 1406:
+            return InvalidRequest(
+                "a name, version or external id of the request is longer than 255 bytes, or a uri longer than "
+                "the 64 KB of its column"
+            )
+        if code == 1366:
+            return InvalidRequest(
+                "a text of the request has characters that the encoding of the database cannot hold; "
+                "move to a database of another character set ('headwater db copy')"
+            )
+        if code in (1142, 1143, 1044, 1370):
+            return FailedPrecondition(
+                "the database user lacks a right that this request needs; GRANT SELECT, INSERT, UPDATE and "
+                "DELETE on all tables of the database to it"
+            )
+        if code in (1290, 1792, 1836, 1036):
+            return FailedPrecondition("the database is read-only: a replica, or read_only is on")
+        if code in (1021, 1114, 28) or "No space left" in said or "is full" in said:
+            return ResourceExhausted("the disk of the database is full; nothing of this request was stored")
+        if code in (1153, 1301):
+            return ResourceExhausted(
+                "a value of the request is larger than the database takes; raise its max_allowed_packet"
+            )
+        return Internal("the database refused a statement; the log of the server has the details")
+
+    def described(self, error: Exception) -> str:
+        code = _code(error)
+        # Of taken keys, wrong data and what it cannot parse the text quotes values.
+        text = "" if code in (0, 1062, 1064, 1292, 1366, 1586) else f": {error.args[-1]}"
+        return f"{type(error).__name__} {code}{text}"
+
+
+class _NoDatabase(DatabaseRefused):
+    """The server has no database of that name."""
+
+
+_AS_IT_IS: Sequence[Any] = ("written out",)
+"""The arguments of a call whose text has its values in it."""
+
+_PLACEHOLDER_COLUMNS: dict[sa.Table, str] = {
+    schema.artifact_table: "(type_id)",
+    schema.execution_table: "(type_id)",
+    schema.context_table: "(type_id, name)",
+    schema.event_table: "(artifact_id, execution_id, type)",
+    schema.type_table: "(name, type_kind)",
+}
+_PLACEHOLDERS: dict[sa.Table, str] = {
+    schema.artifact_table: "(0)",
+    schema.execution_table: "(0)",
+    schema.context_table: "({draw}, 'placeholder {index}')",
+    schema.event_table: "({draw}, -{index}, 0)",
+    schema.type_table: "('placeholder', 0)",
+}
+
+
+# No answer, shutting down, killed, idle for too long, or a node that has left its cluster.
+_LOST = frozenset({2006, 2013, 2014, 2055, 1927, 3169, 1053, 1077, 1079, 4031, 1047, 1158, 1159, 1160, 1161})
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() in ("1", "true", "yes", "on")
+
+
+def _keep_alive(connection: Any) -> None:
+    """Notice a server that is gone without a word; drivers would wait for an answer for hours."""
+    shared = connection._sock if _IS_PYMYSQL else socket.socket(fileno=os.dup(connection.fileno()))
+    if shared is None or shared.family == getattr(socket, "AF_UNIX", None):
+        return
+    settings = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
+    shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in settings.items():
+        if hasattr(socket, name):  # Not every system has all of them.
+            shared.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _code(error: Exception) -> int:
+    return error.args[0] if error.args and isinstance(error.args[0], int) else 0
+
+
+if _IS_PYMYSQL:
+    from pymysql.converters import escape_string as _escape
+else:
+
+    def _escape(text: str) -> str:
+        return driver._mysql.escape_string(text.encode()).decode()  # type: ignore[no-any-return]  # untyped
+
+
+def _literal(value: Any) -> str:
+    """A value as SQL text. Of the encodings in use none has ASCII bytes inside other characters."""
+    if value is None:
+        return "NULL"
+    write = _WRITERS.get(type(value))
+    if write is None:
+        write = next(writer for type_, writer in _WRITERS.items() if isinstance(value, type_))
+    return write(value)
+
+
+def _listed(values: Iterable[Any]) -> str:
+    return f"({','.join([_literal(checked_member(value)) for value in values]) or 'NULL'})"
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: lambda value: f"'{_escape(value)}'",
+    bool: lambda value: "1" if value else "0",
+    int: int.__repr__,
+    float: float.__repr__,
+    bytes: lambda value: f"x'{value.hex()}'" if value else "''",
+    Values: _listed,
+}
+
+
+def _decoded(cursor: Any) -> list[Any]:
+    """The rows of a result, its texts as such. What a C++ client stored as text may be any bytes."""
+    rows = cursor.fetchall()
+    texts = [
+        index
+        for index, column in enumerate(cursor.description)
+        if any(type(row[index]) is bytes for row in rows)
+    ]
+    if not texts:
+        return list(rows)
+    decoded = []
+    for row in rows:
+        values = list(row)
+        for index in texts:
+            if values[index] is not None:
+                values[index] = values[index].decode("utf-8", "replace")
+        decoded.append(tuple(values))
+    return decoded
+
+
+def _packets(texts: Sequence[str], limit: int) -> Iterable[list[str]]:
+    packet: list[str] = []
+    size = 0
+    for text in texts:
+        if packet and size + len(text) > limit:
+            yield packet
+            packet, size = [], 0
+        packet.append(text)
+        size += len(text)
+    if packet:
+        yield packet

@@ -1,0 +1,99 @@
+"""Servers in processes of their own, and clients that call them."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import grpc
+from google.protobuf.message import Message
+
+from headwater.service.rpcs import MESSAGES, SERVICE_NAME
+
+PATIENCE_S = 120
+
+
+@dataclass
+class Client:
+    """Calls RPCs over one channel, as calls of ``support`` do, with metadata where it is given."""
+
+    channel: grpc.Channel
+
+    def __call__(
+        self,
+        rpc: str,
+        request: Message,
+        *,
+        request_id: str | None = None,
+        timeout_s: float | None = PATIENCE_S,
+    ) -> Message:
+        metadata = None if request_id is None else (("headwater-request-id", request_id),)
+        return self.future(rpc, request, metadata=metadata, timeout=timeout_s).result()
+
+    def future(self, rpc: str, request: Message, **options: object) -> grpc.Future:
+        method = self.channel.unary_unary(
+            f"/{SERVICE_NAME}/{rpc}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=MESSAGES[rpc][1].FromString,
+        )
+        return method.future(request, **options)
+
+
+def client_of(port: int, name: str = "") -> Client:
+    """A client of a server on this machine, with a connection of its own."""
+    options = [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.initial_reconnect_backoff_ms", 100),
+        ("grpc.max_reconnect_backoff_ms", 500),
+        ("grpc.client_name", name),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    return Client(grpc.insecure_channel(f"127.0.0.1:{port}", options=options))
+
+
+@dataclass
+class Serving:
+    """``headwater serve`` in a process that has said it is ready."""
+
+    process: subprocess.Popen
+    port: int
+    _closing: ExitStack = field(default_factory=ExitStack)
+
+    def client(self, name: str = "") -> Client:
+        """A client with a connection of its own."""
+        client = client_of(self.port, name)
+        self._closing.callback(client.channel.close)
+        return client
+
+    def kill(self) -> None:
+        """End it as a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def close(self) -> None:
+        self._closing.close()
+        self.process.kill()
+        self.process.wait()
+
+
+Serve = Callable[..., Serving]
+
+
+@contextmanager
+def servers() -> Iterator[Serve]:
+    """Start servers as ``serve(url, *arguments)``; they end with the block."""
+    with ExitStack() as closing:
+
+        def serve(url: str, *arguments: object) -> Serving:
+            command = [sys.executable, "-m", "headwater.cli", "serve", "--database-url", url, "--port", "0"]
+            process = subprocess.Popen(
+                [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            line = process.stdout.readline()
+            assert line.startswith("headwater ready on "), f"it ended with {process.wait()}"
+            serving = Serving(process, int(line.rpartition(":")[2]))
+            closing.callback(serving.close)
+            return serving
+
+        yield serve
