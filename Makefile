@@ -71,8 +71,9 @@ peers:  ## make .venv-peers with ML Metadata 1.17.1, to compare with (x86-64 Lin
 	  && touch $(PEERS)/.installed; \
 	} || echo "ML Metadata's wheel cannot be installed here: tests that compare with it will be skipped"
 
-differential: setup peers  ## compare with ML Metadata's engine on many random sequences; SEEDS=1-500 STEPS=300
-	$(BIN)/python tests/differential/run.py --seeds $(or $(SEEDS),1-200) --steps $(or $(STEPS),200)
+differential: setup peers  ## compare with ML Metadata's engine on random sequences; SEEDS=1-500 STEPS=300 BACKEND=mysql
+	$(BIN)/python tests/differential/run.py --seeds $(or $(SEEDS),1-200) --steps $(or $(STEPS),200) \
+	  --headwater $(or $(BACKEND),sqlite)
 
 benchmark: setup peers  ## measure against ML Metadata's engine; see tests/benchmarks/README.md
 	$(BIN)/python tests/benchmarks/run.py $(BENCHMARK_ARGS)

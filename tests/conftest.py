@@ -38,7 +38,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what asks for ``backend``, itself or through a fixture, on each backend it is about."""
-    if "backend" in metafunc.fixturenames:
+    given = [marker.args[0] for marker in metafunc.definition.iter_markers("parametrize")]
+    if "backend" in metafunc.fixturenames and not any("backend" in names for names in given):
         names = _about(metafunc.definition) or BACKENDS
         metafunc.parametrize("backend", names, indirect=True, scope="module")
 

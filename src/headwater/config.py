@@ -4,7 +4,7 @@ Each has one name in three spellings: ``--slow-request-ms``, ``HEADWATER_SLOW_RE
 ``slow_request_ms`` in the settings file. The command line reads them; this is what it makes of them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 MIB = 1024 * 1024
@@ -14,7 +14,7 @@ MIB = 1024 * 1024
 class ServerConfig:
     """What ``headwater serve`` was told."""
 
-    database_url: str
+    database_url: str = field(repr=False)  # It may hold a password.
     """Where the graph is, for example ``sqlite:////var/lib/headwater/store.db``."""
     host: str = "127.0.0.1"
     """Address to listen on."""

@@ -8,6 +8,12 @@ from headwater import connect
 from headwater.v1 import metadata_store_pb2 as pb
 
 
+@pytest.fixture
+def url(database_url):
+    """The URL of a database on each backend: what these commands show must not depend on it."""
+    return database_url
+
+
 def listed(result):
     """What a ``list --json`` printed."""
     assert result.exit_code == 0, result.output

@@ -25,7 +25,7 @@ if not __package__:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     __package__ = "differential"
 
-from .compare import Clock, Exchange, disagreement, exchanges
+from .compare import Clock, Exchange, disagreement, exchanges, only_new_ids_differ
 from .expected import both_repeat, filters_of, find_intended
 from .sequences import Generator
 from .sides import Engine, Side, SideMissing, open_headwater, peer_python
@@ -139,6 +139,10 @@ class Match:
             ):
                 lines = disagreement(engine, ours, leaks=not self.control)
                 if not lines:
+                    continue
+                if self.ours.skips_ids and only_new_ids_differ(engine, ours):
+                    self.tally.intended["ids: skipped by an attempt that was not the last"] += 1
+                    diverged = True
                     continue
                 intended = find_intended(step, engine, ours, self.witness)
                 if intended is None and self.control:

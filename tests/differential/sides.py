@@ -77,6 +77,8 @@ class Answer:
 
 class Side(Protocol):
     is_engine: bool
+    skips_ids: bool
+    """Whether ids that were drawn and not used are lost, as on a server."""
 
     def call(self, rpc: str, request: Message) -> Answer: ...
 
@@ -102,6 +104,7 @@ class Remote:
     """A server at an address. Only one that knows ``/peer/Reset`` can be emptied."""
 
     is_engine = False
+    skips_ids = False
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -138,6 +141,8 @@ class Remote:
 
 class Engine:
     """The C++ engine. A request that kills it is answered with ``DIED`` and the engine started again, empty."""
+
+    skips_ids = False
 
     def __init__(self, python: Path, *, is_engine: bool = True) -> None:
         self.is_engine = is_engine
@@ -184,6 +189,7 @@ class InProcess:
 
     def __init__(self, backend: str = "sqlite") -> None:
         self._backend = backend
+        self.skips_ids = backend != "sqlite"
         self._open()
 
     def _open(self) -> None:
@@ -202,7 +208,7 @@ class InProcess:
 
     def call(self, rpc: str, request: Message) -> Answer:
         answer = self._call(rpc, request)
-        if rpc.startswith("Put") and self._backend != "sqlite":
+        if self.skips_ids and rpc.startswith("Put") and answer.code != "OK":
             self._align_ids()
         return answer
 
@@ -217,7 +223,7 @@ class InProcess:
         return Answer(rpc, request, "OK", response)
 
     def _align_ids(self) -> None:
-        """Count ids on from the last one stored. SQLite does that by itself; servers skip those of failed writes."""
+        """Count ids on from the last one stored, as SQLite does, and no server after a write that failed."""
         cursor = self._database.cursor()
         for table in WITH_IDS:
             if self._backend == "mysql":
@@ -239,6 +245,7 @@ class Serve:
     """``headwater serve`` in a process of its own, one process a sequence, in memory."""
 
     is_engine = False
+    skips_ids = False
 
     def __init__(self) -> None:
         self._start()

@@ -1,9 +1,10 @@
-"""What tests of faults share: a store that processes can open, and servers over it."""
+"""What tests of faults share: stores that processes can open, servers over them, and servers to be stopped."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from databases import MySQL, PostgreSQL, Server
 from faults.serving import Serve, servers
 
 
@@ -18,3 +19,19 @@ def serve() -> Iterator[Serve]:
     """Start ``headwater serve`` in processes of their own, as ``serve(url, *arguments)``."""
     with servers() as serve:
         yield serve
+
+
+@pytest.fixture(scope="module")
+def own_server(backend: str) -> Iterator[Server]:
+    """A database server that may be stopped, and that forgets nothing when it is killed."""
+    server = {"postgresql": PostgreSQL, "mysql": MySQL}[backend].private(durable=True)
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_url(own_server: Server) -> Iterator[str]:
+    """A database without tables on ``own_server``."""
+    name = own_server.create_database()
+    yield own_server.url(name)
+    own_server.drop_database(name)

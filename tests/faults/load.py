@@ -53,14 +53,14 @@ class Load:
     Not in the tests' own process, since gRPC does not bear that it starts others while it is called.
     """
 
-    def __init__(self, ports: Sequence[int], *, writers: int) -> None:
+    def __init__(self, ports: Sequence[int], *, writers: int, name: str = "load") -> None:
         self.acknowledged: dict[str, int] = {}
         """Execution ids by the names of steps."""
         self.codes: Counter[str] = Counter()
         """How often which code was answered."""
         tests = Path(__file__).parent.parent
         self._process = subprocess.Popen(
-            [sys.executable, __file__, str(writers), *map(str, ports)],
+            [sys.executable, __file__, name, str(writers), *map(str, ports)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -93,7 +93,7 @@ class Load:
                 self.acknowledged[name] = int(execution_id)
 
 
-def main(writers: int, ports: Sequence[int]) -> None:
+def main(load: str, writers: int, ports: Sequence[int]) -> None:
     """Write until stdin ends; a line each answer: code, step, execution id."""
     is_stopping = threading.Event()
 
@@ -103,7 +103,7 @@ def main(writers: int, ports: Sequence[int]) -> None:
         for number in itertools.count():
             if is_stopping.is_set():
                 return
-            name, request_id = f"writer {writer} step {number}", uuid.uuid4().hex
+            name, request_id = f"{load} writer {writer} step {number}", uuid.uuid4().hex
             for attempt in itertools.count(writer):
                 call = clients[attempt % len(clients)]
                 code, execution_id = "OK", 0
@@ -129,25 +129,32 @@ def main(writers: int, ports: Sequence[int]) -> None:
     is_stopping.set()
 
 
-def check(call: Call, acknowledged: dict[str, int]) -> None:
-    """What was acknowledged is stored, once and whole; and nothing beside it."""
-    executions = call("GetExecutions", rpc.GetExecutionsRequest()).executions
-    stored = Counter(execution.custom_properties["step"].string_value for execution in executions)
-    assert stored == Counter(acknowledged.keys())
-    assert {one.custom_properties["step"].string_value: one.id for one in executions} == acknowledged
+def check(call: Call, acknowledged: dict[str, int], *, name: str = "load") -> None:
+    """What was acknowledged of the load ``name`` is stored, once and whole; and nothing beside it."""
+    executions = [
+        execution
+        for execution in call("GetExecutions", rpc.GetExecutionsRequest()).executions
+        if _step_of(execution).startswith(name)
+    ]
+    assert Counter(map(_step_of, executions)) == Counter(acknowledged.keys())
+    assert {_step_of(execution): execution.id for execution in executions} == acknowledged
 
     artifacts = call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts
-    names = {artifact.id: artifact.custom_properties["step"].string_value for artifact in artifacts}
-    assert Counter(names.values()) == Counter({name: 2 for name in acknowledged})
-    ids = list(acknowledged.values())
+    steps = {one.id: _step_of(one) for one in artifacts if _step_of(one).startswith(name)}
+    assert Counter(steps.values()) == Counter({step: 2 for step in acknowledged})
+    ids = set(acknowledged.values())
     events = call("GetEventsByExecutionIDs", rpc.GetEventsByExecutionIDsRequest(execution_ids=ids)).events
-    assert Counter((names[event.artifact_id], event.type) for event in events) == Counter(
-        {(name, type_): 1 for name in acknowledged for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)}
+    assert Counter((steps[event.artifact_id], event.type) for event in events) == Counter(
+        {(step, type_): 1 for step in acknowledged for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)}
     )
     (context,) = call("GetContexts", rpc.GetContextsRequest()).contexts
     linked = call("GetExecutionsByContext", rpc.GetExecutionsByContextRequest(context_id=context.id)).executions
-    assert Counter(one.id for one in linked) == Counter(ids)
+    assert Counter(one.id for one in linked if one.id in ids) == Counter(ids)
+
+
+def _step_of(node: pb.Artifact | pb.Execution) -> str:
+    return node.custom_properties["step"].string_value
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), [int(port) for port in sys.argv[2:]])
+    main(sys.argv[1], int(sys.argv[2]), [int(port) for port in sys.argv[3:]])

@@ -2,11 +2,10 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from databases import MySQL, PostgreSQL, Server
+from databases import Server
 from faults.load import Load, check, put_types, step
 from faults.serving import Serve
 from proxies import Proxy
@@ -20,21 +19,6 @@ pytestmark = pytest.mark.backends("postgresql", "mysql")
 
 CONNECTIONS = 4
 WRITERS = 12
-
-
-@pytest.fixture(scope="module")
-def own_server(backend: str) -> Iterator[Server]:
-    """A database server that may be stopped, and that forgets nothing when it is killed."""
-    server = {"postgresql": PostgreSQL, "mysql": MySQL}[backend].private(durable=True)
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def own_url(own_server: Server) -> Iterator[str]:
-    name = own_server.create_database()
-    yield own_server.url(name)
-    own_server.drop_database(name)
 
 
 def connections_to(server: Server, url: str) -> int:

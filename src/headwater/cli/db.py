@@ -44,6 +44,7 @@ def init(database_url: str, as_json: bool, config: Path | None) -> None:
     Doing it again changes nothing. ML Metadata still opens a database that has the indexes.
     """
     from headwater.cli.tables import print_json
+    from headwater.storage.dialects import shown_url
     from headwater.storage.opening import add_own_indexes
     from headwater.storage.schema import SCHEMA_VERSION
 
@@ -53,9 +54,10 @@ def init(database_url: str, as_json: bool, config: Path | None) -> None:
     finally:
         database.close()
     if as_json:
-        print_json({"database_url": database_url, "schema_version": SCHEMA_VERSION, "indexes_added": added})
+        shown = shown_url(database_url)
+        print_json({"database_url": shown, "schema_version": SCHEMA_VERSION, "indexes_added": added})
         return
-    click.echo(f"{database_url} holds a store of schema version {SCHEMA_VERSION}")
+    click.echo(f"{shown_url(database_url)} holds a store of schema version {SCHEMA_VERSION}")
     if added:
         click.echo(f"added the indexes {', '.join(added)}")
 
@@ -68,6 +70,7 @@ def info(database_url: str, as_json: bool, config: Path | None) -> None:
 
     from headwater.cli import tables
     from headwater.storage.checking import describe
+    from headwater.storage.dialects import shown_url
 
     database = _open(database_url)
     try:
@@ -84,7 +87,7 @@ def info(database_url: str, as_json: bool, config: Path | None) -> None:
     )
     tables.print_fields(
         {
-            "database": database_url,
+            "database": shown_url(database_url),
             "schema version": found.schema_version,
             "size": tables.size(found.size_bytes),
             "journal mode": found.journal_mode,
@@ -114,6 +117,7 @@ def check(ctx: click.Context, database_url: str, as_json: bool, config: Path | N
 
     from headwater.cli import tables
     from headwater.storage.checking import check as check_database
+    from headwater.storage.dialects import shown_url
     from headwater.storage.opening import open_unchecked
 
     logs.configure(log_level="critical")
@@ -129,7 +133,7 @@ def check(ctx: click.Context, database_url: str, as_json: bool, config: Path | N
         for finding in findings:
             click.echo(_sentence(finding))
         if not findings:
-            click.echo(f"{database_url}: nothing is wrong")
+            click.echo(f"{shown_url(database_url)}: nothing is wrong")
     if findings:
         ctx.exit(1)
 

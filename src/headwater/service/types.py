@@ -29,6 +29,9 @@ def put_context_type(tx: Transaction, request: rpc.PutContextTypeRequest) -> rpc
 
 
 def put_types(tx: Transaction, request: rpc.PutTypesRequest) -> rpc.PutTypesResponse:
+    stored.announce_types(tx, ARTIFACT, request.artifact_types)
+    stored.announce_types(tx, EXECUTION, request.execution_types)
+    stored.announce_types(tx, CONTEXT, request.context_types)
     return rpc.PutTypesResponse(
         artifact_type_ids=_put(tx, ARTIFACT, request.artifact_types, request),
         execution_type_ids=_put(tx, EXECUTION, request.execution_types, request),

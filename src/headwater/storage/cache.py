@@ -1,6 +1,8 @@
-"""Nodes kept as the bytes that answer a request, so that a warm read costs no SQL.
+"""Nodes kept as the bytes that answer a request, so that a warm read costs no SQL, or little.
 
-The cache is exact, not merely fresh: what it answers is what a transaction begun now would read.
+Both caches are exact, not merely fresh: what they answer is what a transaction begun now would read.
+``VersionedNodes`` is for databases whose rows have versions: the reader asks for these, and takes from the
+cache what has the same. ``NodeCache`` is for a file, where one can know that nothing was written:
 
 * Nodes that this process writes are dropped when the transaction commits, before it is acknowledged.
 * When another program has written, everything is dropped; ``Writer.is_unchanged`` notices.
@@ -17,6 +19,7 @@ from headwater.storage.kinds import NodeKind
 
 Key = tuple[NodeKind, int]
 
+DEFAULT_CACHE_BYTES = 64 * 1024 * 1024
 # What the dictionaries and the bytes object of one entry cost beside its content.
 _OVERHEAD_BYTES = 250
 
@@ -84,3 +87,47 @@ class NodeCache:
             self._nodes.clear()
             self._held = 0
             self._generation += 2 + self._generation % 2
+
+
+class VersionedNodes:
+    """Serialized nodes with the version of their row, the oldest dropped first; safe for threads.
+
+    Every change of a node, its properties included, changes its row, whoever writes.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._held = 0
+        self._nodes: OrderedDict[Key, tuple[str, bytes]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, kind: NodeKind, ids: Iterable[int]) -> dict[int, tuple[str, bytes]]:
+        """Version and content of those of the nodes that are held, by id."""
+        nodes = self._nodes
+        found = {}
+        for node_id in ids:
+            held = nodes.get((kind, node_id))
+            if held is not None:
+                found[node_id] = held
+        return found
+
+    def keep(self, kind: NodeKind, nodes: Mapping[int, tuple[str, bytes]]) -> None:
+        with self._lock:
+            for node_id, entry in nodes.items():
+                before = self._nodes.pop((kind, node_id), None)
+                if before is not None:
+                    self._held -= len(before[1]) + _OVERHEAD_BYTES
+                self._nodes[kind, node_id] = entry
+                self._held += len(entry[1]) + _OVERHEAD_BYTES
+            while self._held > self._limit and self._nodes:
+                _, (_, content) = self._nodes.popitem(last=False)
+                self._held -= len(content) + _OVERHEAD_BYTES
+
+    def clear(self) -> None:
+        """Drop everything: another server may answer next, whose versions mean something else."""
+        with self._lock:
+            self._nodes.clear()
+            self._held = 0
+
+    def reset_after_fork(self) -> None:
+        self._lock = threading.Lock()

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from headwater.errors import Cancelled, Unavailable
-from headwater.storage.cache import NodeCache
+from headwater.storage.cache import DEFAULT_CACHE_BYTES, NodeCache
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.database import Database
 from headwater.storage.dialects import SqliteDialect, wall_clock_ms
@@ -16,7 +16,6 @@ T = TypeVar("T")
 
 # How long a write waits for other programs before it is ABORTED.
 PATIENCE_S = 60.0
-DEFAULT_CACHE_BYTES = 64 * 1024 * 1024
 
 
 class _Reader:
@@ -56,7 +55,7 @@ class FileDatabase(Database):
         if self._closed:
             raise Unavailable("the store is closed")
         if not self.dialect.shared:
-            return self._read_on_the_only_connection(work)
+            return self._read_on_the_only_connection(work, caller)
         reader: _Reader | None = None
 
         def begin() -> Any:
@@ -72,6 +71,7 @@ class FileDatabase(Database):
             cache=self._cache,
             is_unchanged=self._writer.is_unchanged,
         )
+        tx.caller = caller
         try:
             return work(tx)
         except self.dialect.driver_error as error:
@@ -85,10 +85,11 @@ class FileDatabase(Database):
             if reader is not None:
                 self._give_back(reader)
 
-    def _read_on_the_only_connection(self, work: Callable[[Transaction], T]) -> T:
+    def _read_on_the_only_connection(self, work: Callable[[Transaction], T], caller: Caller) -> T:
         with self._writer.connection_lock:
             connection = self._writer.connection()
             tx = DirectTransaction(self.dialect, lambda: connection, now_ms=self._clock(), cache=self._cache)
+            tx.caller = caller
             try:
                 return work(tx)
             except self.dialect.driver_error as error:

@@ -13,8 +13,8 @@ from google.protobuf.internal.encoder import _VarintBytes  # type: ignore[attr-d
 from google.protobuf.message import Message
 
 from headwater.storage import schema, types
-from headwater.storage.cache import NodeCache
-from headwater.storage.dialects import InList, Values
+from headwater.storage.cache import NodeCache, VersionedNodes
+from headwater.storage.dialects import Dialect, InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, Node, NodeKind
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Question, Transaction
@@ -22,9 +22,9 @@ from headwater.storage.types import find_type_id
 from headwater.storage.values import STRUCT_PREFIX, decode_into
 from headwater.v1 import metadata_store_pb2 as pb
 
-BATCH = 5_000
+BATCH = 2_000
 """How many nodes are read with one statement."""
-_BATCHES_A_TRIP = 20
+_BATCHES_A_TRIP = 50
 
 _FIELD_1 = b"\n"
 
@@ -86,6 +86,7 @@ def read_messages(
         answers = tx.rows_of_each(questions)
         step = len(questions) // -(-len(some) // BATCH)
         for end in range(step, len(answers) + 1, step):
+            tx.check_caller()
             _add_messages(tx, kind, answers[end - 2], answers[end - 1], found)
     return found
 
@@ -179,6 +180,8 @@ def load_nodes(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int,
     Missing nodes are absent; ``ids`` may repeat.
     """
     held = tx.cache
+    if tx.versioned is not None:
+        return _load_versioned(tx, kind, ids, tx.versioned)
     if held is None:
         tx.ask_ahead(questions_of_messages(tx, kind, ids, locks=False), are_last=True)
         return {node_id: framed(node) for node_id, node in read_messages(tx, kind, ids).items()}
@@ -195,6 +198,49 @@ def load_nodes(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int,
         # Somebody committed since: what was held may be older than what was read now.
         read |= {node_id: framed(node) for node_id, node in read_messages(tx, kind, list(found)).items()}
     return read
+
+
+def _load_versioned(
+    tx: Transaction, kind: NodeKind, ids: Sequence[int], held: VersionedNodes
+) -> dict[int, bytes]:
+    known = held.find(kind, ids)
+    unknown = [node_id for node_id in ids if node_id not in known]
+    versions = [(_versions(kind), Values(batch)) for batch in batches(sorted(known))]
+    tx.ask_ahead([*versions, *_versioned_questions(tx, kind, unknown)], are_last=True)
+    current = {node_id: version for rows in tx.rows_of_each(versions) for node_id, version in rows}
+    read = _read_versioned(tx, kind, unknown)
+    if any(known[node_id][0] != version for node_id, version in current.items()):
+        # All of them again, so that they are still of one moment, if a later one.
+        tx.ask_ahead(_versioned_questions(tx, kind, ids), are_last=True)
+        current, read = {}, _read_versioned(tx, kind, ids)
+    held.keep(kind, read)
+    found = {node_id: known[node_id][1] for node_id in current}
+    return found | {node_id: content for node_id, (_, content) in read.items()}
+
+
+def _versioned_questions(tx: Transaction, kind: NodeKind, ids: Iterable[int]) -> list[Question]:
+    nodes = questions_of_messages(tx, kind, ids, locks=False)
+    return [(_versions(kind), *nodes[index][1:]) for index in range(0, len(nodes), 2)] + nodes
+
+
+def _read_versioned(tx: Transaction, kind: NodeKind, ids: Sequence[int]) -> dict[int, tuple[str, bytes]]:
+    """Versions and contents of nodes, of one moment where all were asked ahead together."""
+    questions = [(_versions(kind), Values(batch)) for batch in batches(sorted(set(ids)))]
+    versions = {node_id: version for rows in tx.rows_of_each(questions) for node_id, version in rows}
+    nodes = read_messages(tx, kind, ids)
+    return {
+        node_id: (versions[node_id], framed(node)) for node_id, node in nodes.items() if node_id in versions
+    }
+
+
+@cache
+def _versions(kind: NodeKind) -> Prepared:
+    def build(dialect: Dialect) -> sa.Select[Any]:
+        version = dialect.row_version(kind.table)
+        assert version is not None
+        return sa.select(kind.table.c.id, version).where(InList(kind.table.c.id, "ids"))
+
+    return Prepared(build, "ids")
 
 
 def _is_current(tx: Transaction, held: NodeCache, read_at: int) -> bool:

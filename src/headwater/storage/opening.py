@@ -75,7 +75,6 @@ def open_unchecked(database_url: str) -> Database:
 def _open_pooled(
     dialect: ServerDialect, create: bool, create_database: bool, options: dict[str, Any]
 ) -> Database:
-    options.pop("cache_bytes", None)
     if create and create_database:
         dialect.create_database()
     connection = dialect.connect()

@@ -15,10 +15,12 @@ from typing import Any, TypeVar
 
 from headwater.errors import Aborted, AlreadyExists, Cancelled, DeadlineExceeded, HeadwaterError, Unavailable
 from headwater.storage.batches import BatchedTransaction
+from headwater.storage.cache import DEFAULT_CACHE_BYTES, VersionedNodes
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.connections import Connections, Lent
 from headwater.storage.database import Database
 from headwater.storage.dialects import ServerDialect, wall_clock_ms
+from headwater.storage.kinds import ARTIFACT
 from headwater.storage.requests import WrittenMeanwhile
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import KnownTypes
@@ -54,6 +56,7 @@ class PooledDatabase(Database):
         dialect: ServerDialect,
         *,
         connections: int = DEFAULT_CONNECTIONS,
+        cache_bytes: int = DEFAULT_CACHE_BYTES,
         clock: Callable[[], int] = wall_clock_ms,
         patience_s: float = _CONFLICT_PATIENCE_S,
         connection_patience_s: float = _CONNECTION_PATIENCE_S,
@@ -63,6 +66,8 @@ class PooledDatabase(Database):
         self._connection_patience_s = connection_patience_s
         self._types = KnownTypes()
         self._types_lock = threading.Lock()
+        has_versions = dialect.row_version(ARTIFACT.table) is not None
+        self._nodes = VersionedNodes(cache_bytes) if has_versions else None
         self._connections = Connections(dialect, limit=connections, patience_s=patience_s)
         super().__init__(dialect)
 
@@ -80,6 +85,7 @@ class PooledDatabase(Database):
                 now_ms=self._clock(),
                 is_careful=False,
             )
+            tx.caller, tx.versioned = caller, self._nodes
             try:
                 result = work(tx)
             except self.dialect.driver_error as error:
@@ -152,6 +158,8 @@ class PooledDatabase(Database):
             with self._types_lock:
                 # Another server may answer next, which has not everything that this one had.
                 self._types = KnownTypes()
+            if self._nodes is not None:
+                self._nodes.clear()
             log.warning("database connection lost", extra={"error": self.dialect.described(error)})
             return _Again(
                 Unavailable("the connection to the database was lost; try again"), self._connection_patience_s
@@ -207,6 +215,8 @@ class PooledDatabase(Database):
     def after_fork_in_child(self) -> None:
         super().after_fork_in_child()
         self._types_lock = threading.Lock()
+        if self._nodes is not None:
+            self._nodes.reset_after_fork()
         self._connections.reset_after_fork()
 
 

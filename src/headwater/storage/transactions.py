@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from headwater.storage.cache import Key, NodeCache
+from headwater.storage.cache import Key, NodeCache, VersionedNodes
+from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.dialects import Dialect
 from headwater.storage.dialects.sqlite import SqliteDialect
 from headwater.storage.statements import Insert, Prepared
@@ -30,6 +31,7 @@ class Transaction:
         "_begin",
         "began_at",
         "cache",
+        "caller",
         "changed",
         "connection",
         "dialect",
@@ -38,6 +40,7 @@ class Transaction:
         "is_unchanged",
         "known_types",
         "now_ms",
+        "versioned",
     )
 
     def __init__(
@@ -60,6 +63,9 @@ class Transaction:
         """Whether the cache still shows the newest state; drops it and says no if not."""
         self.known_types = known_types
         """Types read before, true for the life of this transaction; ``None`` in one that reads."""
+        self.caller: Caller = PATIENT
+        self.versioned: VersionedNodes | None = None
+        """Nodes to answer from where their rows have the same versions."""
         self.changed: set[Key] = set()
         """Nodes that this transaction has written."""
         self.began_at: int | None = None
@@ -69,6 +75,11 @@ class Transaction:
         self.is_careful = is_careful
         """Whether every statement is run, and looked at, when it is asked for."""
         self._begin = begin
+
+    def check_caller(self) -> None:
+        """Stop if nobody waits for the answer any more; for work that is long without asking anything."""
+        if not self.caller.still_waits():
+            raise self.caller.why_not()
 
     # Asking
 

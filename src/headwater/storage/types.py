@@ -171,10 +171,12 @@ def _types(
 ) -> list[TypeMessage]:
     """The types that have one of ``wanted`` in ``column``, by ascending id."""
     values = Values(sorted(wanted))
-    if not values:
-        return []
+    return _assembled(kind, *tx.rows_of_each(_questions(kind, column, values))) if values else []
+
+
+def _questions(kind: NodeKind, column: str, values: Values) -> "list[Question]":
     statements = (_types_with(column, kind), _properties_with(column, kind), _base_types_with(column, kind))
-    return _assembled(kind, *tx.rows_of_each([(statement, values) for statement in statements]))
+    return [(statement, values) for statement in statements]
 
 
 def _assembled(
@@ -243,6 +245,13 @@ _SET_EXTERNAL_ID = Prepared(
 _EXTERNAL_ID_HOLDER = Prepared(
     sa.select(_type.c.id, _type.c.name).where(_type.c.external_id == sa.bindparam("given")), "given"
 )
+
+
+def announce_types(tx: "Transaction", kind: NodeKind, types: Iterable[TypeMessage]) -> None:
+    """Say that these types will be put, so that what this has to know is asked together with other things."""
+    names = {given.name for given in types}
+    if names and tx.dialect.is_server:
+        tx.ask_ahead(_questions(kind, "name", Values(sorted(names))))
 
 
 def put_types(

@@ -109,7 +109,7 @@ class PostgresqlBackend(Backend):
             return found[1]
         found = re.search(r'for index "(\w+)"', said)
         index = next((index for index in table.indexes if found and index.name == found[1]), None)
-        return None if index is None else str(index.columns[-1].name)
+        return None if index is None else str(list(index.columns)[-1].name)
 
 
 class MysqlBackend(Backend):

@@ -23,6 +23,8 @@ _STEPS_INDEX = "idx_eventpath_event_id"
 _INDEXES = {str(index.name): index for table in (*TABLES, schema.request_table) for index in table.indexes}
 _PAGE_ROWS = 2_000
 _PAGE_BYTES = 8 * 1024 * 1024
+# MySQL refuses larger ones, by default from 4 to 64 MB on.
+_STATEMENT_BYTES = 1024 * 1024
 
 _VERSION = Prepared(sa.select(schema.env_table.c.schema_version))
 _WRITE_VERSION = Insert(schema.env_table, "schema_version")
@@ -49,7 +51,7 @@ class End:
         if isinstance(dialect, SqliteDialect) and dialect.in_memory:
             raise InvalidRequest(f"the {role} is a database in memory, which only its own process can see")
         self.dialect: Dialect = dialect
-        self.name = _name(dialect, database_url)
+        self.name = name_of(database_url)
         """Which database this is, without user and password."""
         self._role = role
         self._readings: dict[sa.Table, Reading] = {}
@@ -93,8 +95,7 @@ class End:
                 yield reading.understood(rows)
             if is_last:
                 return
-            size = sum(len(value) for row in rows for value in row if isinstance(value, str | bytes))
-            fitting = len(rows) * _PAGE_BYTES // max(size, 1)
+            fitting = len(rows) * _PAGE_BYTES // max(sum(map(_size, rows)), 1)
             wanted = max(2, min(_PAGE_ROWS, fitting))
 
     def _ask(self, statement: Prepared, *values: Any) -> list[Row]:
@@ -327,7 +328,8 @@ class Target(End):
 
     def _insert(self, tx: Transaction, layout: Layout, rows: Sequence[Row]) -> None:
         if not self.backend.load(tx.begun(), layout.table, rows):
-            tx.insert(self._inserts[layout.table], self._encoded(layout, rows))
+            for some in _in_portions(self._encoded(layout, rows)):
+                tx.insert(self._inserts[layout.table], some)
 
     def _encoded(self, layout: Layout, rows: Sequence[Row]) -> list[Row]:
         encode = self.dialect.encode_proto
@@ -412,8 +414,25 @@ class _OnlyTried(Exception):
     """Ends a transaction that is not meant to be kept."""
 
 
-def _name(dialect: Dialect, database_url: str) -> str:
+def _size(row: Row) -> int:
+    """About how much memory the values of a row take that may be large."""
+    return sum([len(value) for value in row if isinstance(value, str | bytes)])
+
+
+def _in_portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+    """The rows in order, never more at a time than a statement may hold, unless one alone is larger."""
+    start = size = 0
+    for end, row in enumerate(rows):
+        size += _size(row)
+        if size > _STATEMENT_BYTES and end > start:
+            yield rows[start:end]
+            start, size = end, _size(row)
+    yield rows[start:]
+
+
+def name_of(database_url: str) -> str:
     """A URL that is the same for the same database, as far as one can tell, and holds no secret."""
+    dialect = dialect_for(database_url, create=False)
     if isinstance(dialect, SqliteDialect):
         name = dialect.file_name
         return f"sqlite:///{name if name.startswith('file:') else Path(name).resolve()}"

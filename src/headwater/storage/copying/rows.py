@@ -66,11 +66,19 @@ class Layout:
         """The integer column by which the table is read, page by page; rows that share one stay together."""
         self.keys = [index for index, column in enumerate(self.columns) if column.primary_key]
         """What tells rows apart. Steps of event paths have nothing; there it is their order that counts."""
+        self._doubles = [
+            index for index, column in enumerate(self.columns) if isinstance(column.type, sa.Float)
+        ]
         self._sort_key: Callable[[Row], Any] | None = itemgetter(*self.keys) if self.keys else None
 
     def in_order(self, rows: Iterable[Row]) -> list[Row]:
-        """Sorted alike whatever the collation of the database; of event paths the order is left alone."""
-        return sorted(rows, key=self._sort_key) if self._sort_key else list(rows)
+        """As they are compared: sorted alike whatever the collation, but for the steps of event paths."""
+        found = sorted(rows, key=self._sort_key) if self._sort_key else list(rows)
+        for index in self._doubles:
+            # Not every database tells minus zero from zero.
+            if any(row[index] == 0 for row in found):
+                found = [(*row[:index], 0.0, *row[index + 1 :]) if row[index] == 0 else row for row in found]
+        return found
 
     def key_of(self, row: Row) -> dict[str, Any]:
         """What tells this row apart, by the names of the columns."""
@@ -168,8 +176,7 @@ class Reading:
 def _double(value: Any) -> Any:
     if not isinstance(value, float):
         return value
-    # Not every database tells zero from minus zero.
-    return _NAN if math.isnan(value) else value + 0.0
+    return _NAN if math.isnan(value) else value
 
 
 class Digest:
@@ -179,9 +186,15 @@ class Digest:
         self._hash = hashlib.sha256()
         self.rows = 0
 
-    def add(self, rows: Sequence[Row]) -> None:
-        self.rows += len(rows)
-        self._hash.update("".join([f"{row!r}\n" for row in rows]).encode("utf-8", "surrogatepass"))
+    def add(self, rows: Sequence[Row]) -> bytes:
+        """Add rows; what they are as text, for ``add_text`` of the other side."""
+        text = "".join([f"{row!r}\n" for row in rows]).encode("utf-8", "surrogatepass")
+        self.add_text(text, len(rows))
+        return text
+
+    def add_text(self, text: bytes, rows: int) -> None:
+        self.rows += rows
+        self._hash.update(text)
 
     def __str__(self) -> str:
         return self._hash.hexdigest()

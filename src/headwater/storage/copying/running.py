@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from headwater.errors import AlreadyExists, Internal, InvalidRequest
-from headwater.storage.copying.ends import Source, Target
+from headwater.errors import AlreadyExists, DatabaseRefused, Internal, InvalidRequest
+from headwater.storage.copying.ends import Source, Target, name_of
 from headwater.storage.copying.rows import (
     EXAMPLES,
     TABLES,
@@ -81,6 +81,8 @@ def copy(source_url: str, target_url: str, progress: Progress | None = None) -> 
     """
     source = Source(source_url)
     try:
+        if name_of(target_url) == source.name:
+            raise DatabaseRefused("the target is the source itself; copy to a database that is empty")
         target = Target(target_url, source.name)
         try:
             return _Copying(source, target, progress or _nobody).run()
@@ -160,9 +162,11 @@ class _Copying:
         found = 0
         for rows, stored in self._side_by_side(layout):
             expected, copied = layout.in_order(rows), layout.in_order(stored)
-            here.add(expected)
-            there.add(copied)
-            if expected != copied:
+            text = here.add(expected)
+            if expected == copied:
+                there.add_text(text, len(copied))
+            else:
+                there.add(copied)
                 for difference in differences(layout, expected, copied):
                     found += 1
                     if found <= EXAMPLES:

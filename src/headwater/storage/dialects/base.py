@@ -173,6 +173,10 @@ class Dialect:
     def list_value(self, values: Values) -> Any:
         return as_json(values)
 
+    def row_version(self, table: sa.Table) -> sa.ColumnElement[str] | None:
+        """What changes whenever a row of ``table`` is written, if the database keeps such a thing."""
+        return None
+
     def text_key(self, text: str) -> str:
         """What two texts share that the database's names and external ids hold equal."""
         return text
@@ -204,6 +208,8 @@ def shown_url(database_url: str) -> str:
     except (sa.exc.ArgumentError, ValueError):
         return "(not a database URL)"
     hidden = {name: "***" if _SECRETS.search(name) else value for name, value in url.query.items()}
+    if url.password is None and hidden == dict(url.query):
+        return database_url
     return url.set(query=hidden).render_as_string(hide_password=True)
 
 

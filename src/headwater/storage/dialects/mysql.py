@@ -134,7 +134,7 @@ class MysqlDialect(ServerDialect):
             "user": url.username or "",
             # PyMySQL would encode it as latin1, and everybody else's clients as UTF-8.
             "password": password.encode() if _IS_PYMYSQL else password,
-            "connect_timeout": int(str(query.get("connect_timeout", _CONNECT_TIMEOUT_S))),
+            "connect_timeout": self._seconds("connect_timeout") or _CONNECT_TIMEOUT_S,
             "charset": self.charset,
             "use_unicode": False,
             "autocommit": True,
@@ -146,9 +146,15 @@ class MysqlDialect(ServerDialect):
             arguments["unix_socket"] = query["unix_socket"]
         for name in ("read_timeout", "write_timeout"):
             if name in query:
-                arguments[name] = int(str(query[name]))
+                arguments[name] = self._seconds(name)
         arguments.update(self._encryption())
         return arguments
+
+    def _seconds(self, name: str) -> int | None:
+        value = self._url.query.get(name)
+        if value is not None and not str(value).isdecimal():
+            raise InvalidRequest(f"{name} in the MySQL URL is {value!r}; it takes a whole number of seconds")
+        return None if value is None else int(str(value))
 
     def _encryption(self) -> dict[str, Any]:
         """What the URL says about TLS, as the driver takes it. Nothing: encrypted if the server offers it.
@@ -231,8 +237,8 @@ class MysqlDialect(ServerDialect):
             self._query(connection, f"CREATE DATABASE IF NOT EXISTS `{name}`")
         except driver.Error:
             raise DatabaseRefused(
-                f"there is no database {name!r} and the user may not create one; "
-                f"create it first: CREATE DATABASE {name}"
+                f"there is no database {name!r} and the user may not create one, or it may not use the one there "
+                f"is; let an administrator run: CREATE DATABASE {name}, and GRANT ALL ON {name}.* TO the user"
             ) from None
         finally:
             connection.close()

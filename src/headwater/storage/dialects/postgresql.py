@@ -129,7 +129,7 @@ class PostgresqlDialect(ServerDialect):
                 f"PostgreSQL at {where} does not let {user!r} in from here; add a line to its pg_hba.conf, "
                 "or set sslmode in the URL if it asks for encryption"
             )
-        if re.search("invalid (connection option|port|.*value)", said):
+        if re.search("invalid (connection option|port|.*value)|bad value", said):
             return InvalidRequest(
                 "the PostgreSQL URL has a parameter that libpq does not know, or with a value it does not take; "
                 "see https://www.postgresql.org/docs/current/libpq-connect.html"
@@ -262,6 +262,10 @@ class PostgresqlDialect(ServerDialect):
 
     def insert_calls(self, text: str, rows: Sequence[Sequence[Any]]) -> Sequence[Call]:
         return (Call(text, [as_json(column) for column in zip(*rows, strict=True)]),)
+
+    def row_version(self, table: sa.Table) -> sa.ColumnElement[str] | None:
+        # The transaction that wrote the row. No two versions of a row that others ever saw have the same one.
+        return sa.literal_column(f"CAST({table.name}.xmin AS text)", sa.Text())
 
     def reservation(self, table: sa.Table, count: int) -> Sequence[Call]:
         return (
