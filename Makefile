@@ -34,7 +34,7 @@ $(VENV)/.demo: $(VENV)/.installed examples/training/requirements.txt
 	@touch $@
 
 test: setup $(VENV)/.demo peers  ## run the tests; what could not run is named at the end
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 check: lint types imports proto-check  ## style, types, import contracts, freshness of generated code
 

@@ -261,10 +261,15 @@ class PostgreSQL(Server):
     def _install(self, program: Path, durable: bool) -> None:
         daemon = self._own()
         if not daemon.may_run(program):
-            # Below root's home or the like, where the account may not go.
+            # Below root's home or the like, where the account may not go. Some programs look for a library of
+            # the package two folders above theirs.
+            installed, package, packages = program.parents[1], program.parents[2], program.parents[3]
             copy = daemon.directory / "installed"
-            shutil.copytree(program.parents[1], copy, symlinks=True)
-            program = copy / "bin" / program.name
+            shutil.copytree(installed, copy / package.name / installed.name, symlinks=True)
+            libraries = f"{package.name}.libs"
+            if (packages / libraries).exists():
+                shutil.copytree(packages / libraries, copy / libraries, symlinks=True)
+            program = copy / program.relative_to(packages)
         self._program = program
         self._data = daemon.directory / "data"
         options = ("--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync")

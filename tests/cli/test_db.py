@@ -1,72 +1,138 @@
 """``headwater db``: made, described, checked."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from support import mlmd_engine, needs_mlmd
 
+from headwater import connect
 from headwater.storage import schema
+from headwater.storage.dialects import dialect_for, shown_url
 from headwater.storage.opening import open_database
 from headwater.storage.schema import OWN_INDEXES
+from headwater.v1 import metadata_store_service_pb2 as rpc
 
-OWN = {str(index.name) for index in OWN_INDEXES}
+OWN = {str(index.name): index.table.name for index in OWN_INDEXES}
+FACTS = {
+    "sqlite": {"journal_mode": "wal", "encoding": "UTF-8"},
+    "postgresql": {"encoding": "UTF8", "schema": "public"},
+    "mysql": {"collation": "latin1_bin", "connection_charset": "latin1"},
+}
 
 
 def execute(url, *statements):
     """Change a database behind headwater's back."""
-    connection = sqlite3.connect(url.removeprefix("sqlite:///"))
-    for statement in statements:
-        connection.execute(statement)
-    connection.commit()
-    connection.close()
+    with dialect_for(url).engine().begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
 
 
 @pytest.fixture
-def filled(url):
+def filled(database_url):
     """A store with an artifact, an execution and a context that belong together; its URL."""
-    open_database(url).close()
+    open_database(database_url).close()
     execute(
-        url,
+        database_url,
         "INSERT INTO Type(id, name, type_kind) VALUES (100, 'Dataset', 1), (101, 'Train', 0)",
         "INSERT INTO Type(id, name, type_kind) VALUES (102, 'Run', 2)",
         "INSERT INTO Artifact(id, type_id, name, uri) VALUES (1, 100, 'taxi', 's3://taxi')",
         "INSERT INTO Execution(id, type_id, name) VALUES (1, 101, 'monday')",
         "INSERT INTO Context(id, type_id, name) VALUES (1, 102, 'week 1')",
         "INSERT INTO Event(id, artifact_id, execution_id, type) VALUES (1, 1, 1, 3)",
-        "INSERT INTO EventPath(event_id, is_index_step, step_key) VALUES (1, 0, 'examples')",
+        "INSERT INTO EventPath(event_id, is_index_step, step_key) VALUES (1, FALSE, 'examples')",
         "INSERT INTO Attribution(context_id, artifact_id) VALUES (1, 1)",
         "INSERT INTO Association(context_id, execution_id) VALUES (1, 1)",
         "INSERT INTO ArtifactProperty(artifact_id, name, is_custom_property, int_value) "
-        "VALUES (1, 'rows', 1, 9)",
+        "VALUES (1, 'rows', TRUE, 9)",
     )
-    return url
+    if is_postgresql(database_url):
+        for table in ("type", "artifact", "execution", "context", "event"):
+            execute(database_url, f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), 1000)")
+    return database_url
 
 
-def test_init_makes_a_store_and_may_be_repeated(run, url):
-    first, second = run("db", "init", "--database-url", url), run("db", "init", "--database-url", url)
+def is_postgresql(url):
+    return url.startswith("postgresql")
 
-    assert (first.exit_code, first.stdout) == (0, f"{url} holds a store of schema version 10\n")
+
+def drop_own_indexes(url):
+    of_table = {name: f" ON {table}" if url.startswith("mysql") else "" for name, table in OWN.items()}
+    execute(url, *(f"DROP INDEX {name}{table}" for name, table in of_table.items()))
+
+
+def test_init_makes_a_store_and_may_be_repeated(run, database_url):
+    first, second = (run("db", "init", "--database-url", database_url) for _ in range(2))
+
+    shown = shown_url(database_url)
+    assert (first.exit_code, first.stdout) == (0, f"{shown} holds a store of schema version 10\n")
     assert (second.exit_code, second.stdout) == (0, first.stdout)
 
 
-def test_init_adds_the_indexes_that_a_database_of_ml_metadata_lacks(run, url):
-    open_database(url).close()
-    execute(url, *(f"DROP INDEX {name}" for name in OWN))
+def test_init_adds_the_indexes_that_a_database_of_ml_metadata_lacks(run, database_url):
+    open_database(database_url).close()
+    drop_own_indexes(database_url)
 
-    before = json.loads(run("db", "info", "--json", "--database-url", url).stdout)
-    result = run("db", "init", "--json", "--database-url", url)
-    after = json.loads(run("db", "info", "--json", "--database-url", url).stdout)
+    before = json.loads(run("db", "info", "--json", "--database-url", database_url).stdout)
+    result = run("db", "init", "--json", "--database-url", database_url)
+    after = json.loads(run("db", "info", "--json", "--database-url", database_url).stdout)
 
-    assert set(json.loads(result.stdout)["indexes_added"]) == set(before["missing_indexes"]) == OWN
+    assert set(json.loads(result.stdout)["indexes_added"]) == set(before["missing_indexes"]) == set(OWN)
     assert after["missing_indexes"] == []
 
 
-def test_info_counts_nodes_by_kind_and_type(run, filled):
+def test_info_tells_people_how_to_add_indexes(run, database_url):
+    open_database(database_url).close()
+    drop_own_indexes(database_url)
+
+    result = run("db", "info", "--database-url", database_url)
+
+    names = ", ".join(sorted(OWN))
+    assert f"{names}; 'headwater db upgrade --add-indexes' adds them\n" in result.stdout
+
+
+@pytest.mark.backends("postgresql", "mysql")
+def test_info_names_integers_of_32_bits(run, filled):
+    change = "ALTER COLUMN type_id TYPE integer" if is_postgresql(filled) else "MODIFY type_id INT NOT NULL"
+    before = run("db", "info", "--database-url", filled).stdout
+    execute(filled, f"ALTER TABLE Artifact {change}")
+
+    result = run("db", "info", "--json", "--database-url", filled)
+    shown = run("db", "info", "--database-url", filled).stdout
+
+    assert json.loads(result.stdout)["narrow_columns"] == ["Artifact.type_id"]
+    assert re.search(r"32-bit integers +none\n", before)
+    assert re.search("32-bit integers +Artifact.type_id; larger .* --wide-integers' widens", shown)
+
+
+@needs_mlmd
+def test_info_and_check_change_nothing_in_a_database_of_ml_metadata(run, database_url):
+    with mlmd_engine(database_url) as call:
+        call("GetArtifacts", rpc.GetArtifactsRequest())
+    with dialect_for(database_url).engine().connect() as connection:
+        before = sa.inspect(connection).get_table_names()
+
+    described = run("db", "info", "--json", "--database-url", database_url)
+    checked = run("db", "check", "--database-url", database_url)
+
+    assert (described.exit_code, checked.exit_code) == (0, 0), described.output + checked.output
+    found = json.loads(described.stdout)
+    assert found["missing_indexes"] == sorted(OWN)
+    assert ("Event.artifact_id" in found["narrow_columns"]) == (not database_url.startswith("sqlite"))
+    with dialect_for(database_url).engine().connect() as connection:
+        assert sa.inspect(connection).get_table_names() == before
+
+
+def test_info_counts_nodes_by_kind_and_type(run, filled, backend):
     result = run("db", "info", "--json", "--database-url", filled)
 
     found = json.loads(result.stdout)
-    assert (found["schema_version"], found["journal_mode"]) == (10, "wal")
+    assert found["schema_version"] == 10
+    assert found["facts"].items() >= FACTS[backend].items()
+    assert re.match(r"(SQLite|PostgreSQL|MySQL) \d|\d+.*MariaDB", found["facts"]["server"])
     assert found["size_bytes"] > 0
     assert found["counts"] == {
         "artifact": 1,
@@ -83,13 +149,24 @@ def test_info_counts_nodes_by_kind_and_type(run, filled):
 def test_info_for_people_leaves_out_types_without_nodes(run, filled):
     result = run("db", "info", "--database-url", filled)
 
-    assert "schema version   10\n" in result.stdout
+    assert re.search(r"schema version +10\n", result.stdout)
     assert result.stdout.endswith(
         "kind       type id  type     version  nodes\n"
         "artifact       100  Dataset               1\n"
         "execution      101  Train                 1\n"
         "context        102  Run                   1\n"
     )
+
+
+@pytest.mark.parametrize("verb", ["info", "check"])
+@pytest.mark.backends("postgresql", "mysql")
+def test_looking_at_a_database_without_a_store_makes_none(run, database_url, verb):
+    result = run("db", verb, "--database-url", database_url)
+
+    assert result.exit_code == 1
+    assert "tables that are missing: Type, " in result.output
+    with dialect_for(database_url).engine().connect() as connection:
+        assert sa.inspect(connection).get_table_names() == []
 
 
 @pytest.mark.parametrize("verb", ["info", "check"])
@@ -108,7 +185,7 @@ def test_check_finds_nothing_in_a_sound_store(run, filled):
     result = run("db", "check", "--database-url", filled)
     as_json = run("db", "check", "--json", "--database-url", filled)
 
-    assert (result.exit_code, result.stdout) == (0, f"{filled}: nothing is wrong\n")
+    assert (result.exit_code, result.stdout) == (0, f"{shown_url(filled)}: nothing is wrong\n")
     assert (as_json.exit_code, json.loads(as_json.stdout)) == (0, [])
 
 
@@ -147,7 +224,7 @@ FAULTS = [
         (
             "rows whose artifact is not stored",
             "ArtifactProperty",
-            [{"artifact_id": 7, "name": "rows", "is_custom_property": 1}],
+            [{"artifact_id": 7, "name": "rows", "is_custom_property": True}],
         ),
     ),
     (
@@ -163,7 +240,7 @@ FAULTS = [
         (
             "properties without a value",
             "ArtifactProperty",
-            [{"artifact_id": 1, "name": "rows", "is_custom_property": 1}],
+            [{"artifact_id": 1, "name": "rows", "is_custom_property": True}],
         ),
     ),
     (
@@ -171,7 +248,7 @@ FAULTS = [
         (
             "properties whose message cannot be decoded",
             "ArtifactProperty",
-            [{"artifact_id": 1, "name": "rows"}],
+            [{"artifact_id": 1, "name": "rows", "is_custom_property": True}],
         ),
     ),
     (
@@ -185,14 +262,6 @@ FAULTS = [
             "Type",
             [{"id": 200, "name": "Dataset"}],
         ),
-    ),
-    (
-        "UPDATE Artifact SET uri = CAST(x'ff41' AS TEXT)",
-        ("text in the column uri that is not UTF-8", "Artifact", [{"id": 1}]),
-    ),
-    (
-        "UPDATE EventPath SET step_key = CAST(x'ff41' AS TEXT)",
-        ("text in the column step_key that is not UTF-8", "EventPath", [{"event_id": 1}]),
     ),
 ]
 
@@ -208,6 +277,46 @@ def test_check_finds(run, filled, statement, finding):
     assert json.loads(result.stdout) == [{"problem": problem, "table": table, "count": 1, "rows": rows}]
 
 
+@pytest.mark.backends("sqlite", "mysql")
+@pytest.mark.parametrize(
+    ("table", "column", "key"), [("Artifact", "uri", "id"), ("EventPath", "step_key", "event_id")]
+)
+def test_check_finds_text_that_is_not_utf8(run, filled, table, column, key):
+    text = "CAST(x'ff41' AS TEXT)" if filled.startswith("sqlite") else "x'ff41'"
+    execute(filled, f"UPDATE {table} SET {column} = {text}")
+
+    (finding,) = json.loads(run("db", "check", "--json", "--database-url", filled).stdout)
+
+    assert finding == {
+        "problem": f"text in the column {column} that is not UTF-8",
+        "table": table,
+        "count": 1,
+        "rows": [{key: 1}],
+    }
+
+
+def test_check_takes_a_replacement_character_for_the_text_it_is(run, filled):
+    with connect(filled) as store:
+        artifact = store.get_artifact(1)
+        artifact.uri = artifact.custom_properties["text"].string_value = "\ufffd"
+        store.put_artifacts([artifact])
+
+    assert run("db", "check", "--database-url", filled).exit_code == 0
+
+
+@pytest.mark.backends("postgresql")
+def test_check_finds_a_sequence_that_is_behind(run, filled):
+    execute(filled, "INSERT INTO Context(id, type_id, name) VALUES (5000, 102, 'week 50')")
+
+    result = run("db", "check", "--database-url", filled)
+
+    assert result.exit_code == 1
+    assert result.stdout == (
+        "the sequence public.context_id_seq is at 1000 and ids go up to 5000, so new ones would be taken; run "
+        "SELECT setval('public.context_id_seq', 5000)\n"
+    )
+
+
 def test_check_for_people_is_a_line_for_each_fault(run, filled):
     execute(filled, "UPDATE Event SET artifact_id = 7, execution_id = 8")
 
@@ -221,9 +330,9 @@ def test_check_for_people_is_a_line_for_each_fault(run, filled):
 
 
 def test_check_reports_what_opening_would_refuse(run, filled):
-    execute(filled, "DROP TABLE Association")
+    execute(filled, "ALTER TABLE Association RENAME TO hidden")
     without_table = run("db", "check", "--database-url", filled)
-    execute(filled, "CREATE TABLE Association(id)", "UPDATE MLMDEnv SET schema_version = 6")
+    execute(filled, "ALTER TABLE hidden RENAME TO Association", "UPDATE MLMDEnv SET schema_version = 6")
     of_other_version = run("db", "check", "--database-url", filled)
 
     assert (without_table.exit_code, without_table.stdout) == (1, "tables that are missing: Association\n")
@@ -231,10 +340,11 @@ def test_check_reports_what_opening_would_refuse(run, filled):
     assert of_other_version.stdout == "MLMDEnv: the schema version 10 belongs here, found 6\n"
 
 
+@pytest.mark.backends("sqlite")
 def test_check_reports_pages_that_are_overwritten(run, filled):
     path = Path(filled.removeprefix("sqlite:///"))
-    execute(filled, "PRAGMA wal_checkpoint(TRUNCATE)")
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'Artifact'")
     ((page_bytes,),) = connection.execute("PRAGMA page_size")
     connection.close()

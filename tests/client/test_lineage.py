@@ -38,7 +38,8 @@ EVERYTHING = {"taxi", "train", "fares", "evaluate", "report"}
         ({"artifact": "report"}, {"until_execution": "type = 'Train'"}, EVERYTHING - {"taxi"}),
         ({"artifact": "taxi", "execution": "evaluate"}, {}, {"taxi", "train", "fares", "evaluate"}),
     ],
-    ids=str,
+    # Sets have no order, and runs on several processes need the same names.
+    ids=lambda value: str(sorted(value) if isinstance(value, set) else value),
 )
 def test_what_a_walk_meets(store, taxi_run, start, options, expected):
     ids = {"taxi": taxi_run.data, "fares": taxi_run.model, "report": taxi_run.report}

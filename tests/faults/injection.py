@@ -5,7 +5,7 @@ the server fail: it raises an error by its code, or another session kills the co
 last statement strikes when COMMIT has been carried out and nobody knows it yet.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,8 @@ from headwater.storage.dialects import Call, Outcome
 from headwater.storage.dialects.mysql import MysqlDialect
 from headwater.storage.dialects.postgresql import PostgresqlDialect
 from headwater.storage.pools import PooledDatabase
+
+Fault = str | Callable[[], None]
 
 KILLED = "killed"
 """The connection is ended by another session."""
@@ -26,10 +28,13 @@ FAULTS = {
 
 
 class Plan:
-    """At which statements which faults strike, counted over all attempts of a request."""
+    """At which statements which faults strike, counted over all attempts of a request.
 
-    def __init__(self, faults: dict[int, str]) -> None:
-        self.faults = faults
+    In place of a fault there may be a function, which lets something else happen just then.
+    """
+
+    def __init__(self, faults: Mapping[int, Fault]) -> None:
+        self.faults = dict(faults)
         self.seen = 0
         """How many statements were sent so far."""
         self.struck = 0
@@ -62,8 +67,10 @@ class _Faulty:
     def _run_some(self, connection: Any, calls: Sequence[Call]) -> list[Outcome]:
         return super().run(connection, calls) if calls else []  # type: ignore[misc]
 
-    def _strike(self, connection: Any, fault: str) -> None:
-        if fault == KILLED:
+    def _strike(self, connection: Any, fault: Fault) -> None:
+        if callable(fault):
+            fault()
+        elif fault == KILLED:
             self._kill(connection)
         else:
             super().run(connection, [Call(self._raising(fault))])  # type: ignore[misc]

@@ -43,4 +43,5 @@ def test_a_list_is_one_parameter_in_every_database():
     assert "name = ANY (ARRAY(SELECT CAST(value AS TEXT) FROM json_array_elements_text(" in str(
         filter_.own.compile(dialect=postgresql.dialect())
     )
-    assert "name IN (SELECT member FROM JSON_TABLE(" in str(filter_.own.compile(dialect=mysql.dialect()))
+    # The values are written out, in parentheses of their own, when the statement is sent.
+    assert "name IN %s" in str(filter_.own.compile(dialect=mysql.dialect()))

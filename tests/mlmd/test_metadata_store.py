@@ -281,7 +281,7 @@ def test_lists_are_limited_ordered_and_filtered():
         (["executions", "events"], {"executions", "events"}),
         (["events", "artifact_types"], {"events"}),
     ],
-    ids=str,
+    ids=["everything", "artifacts", "executions", "events"],
 )
 def test_a_lineage_graph_has_the_fields_asked_for(paths, filled):
     store = mlmd.MetadataStore(IN_MEMORY)

@@ -353,7 +353,7 @@ def test_a_copy_that_goes_on_takes_in_what_was_changed_meanwhile(changing, datab
 def test_an_unfinished_copy_cannot_be_opened_as_a_store(small, database_url):
     assert copy_and_stop(small, database_url, 5)
 
-    with pytest.raises(errors.DatabaseRefused, match="no row where one belongs"):
+    with pytest.raises(errors.DatabaseRefused, match="unfinished copy of another; repeat"):
         open_database(database_url)
 
 

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from headwater.storage.checking import Finding
-    from headwater.storage.database import Database
 
 
 def _database_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -45,10 +44,11 @@ def init(database_url: str, as_json: bool, config: Path | None) -> None:
     """
     from headwater.cli.tables import print_json
     from headwater.storage.dialects import shown_url
-    from headwater.storage.opening import add_own_indexes
+    from headwater.storage.opening import add_own_indexes, open_database
     from headwater.storage.schema import SCHEMA_VERSION
 
-    database = _open(database_url, create=True)
+    logs.configure()
+    database = open_database(database_url)
     try:
         added = add_own_indexes(database)
     finally:
@@ -71,8 +71,11 @@ def info(database_url: str, as_json: bool, config: Path | None) -> None:
     from headwater.cli import tables
     from headwater.storage.checking import describe
     from headwater.storage.dialects import shown_url
+    from headwater.storage.opening import open_unchecked
 
-    database = _open(database_url)
+    logs.configure()
+    # Opening it to be served would add what a store of ML Metadata lacks.
+    database = open_unchecked(database_url)
     try:
         found = describe(database)
     finally:
@@ -80,18 +83,19 @@ def info(database_url: str, as_json: bool, config: Path | None) -> None:
     if as_json:
         tables.print_json(dataclasses.asdict(found))
         return
-    indexes = (
-        ", ".join(found.missing_indexes) + "; 'headwater db init' adds them"
-        if found.missing_indexes
-        else "none"
-    )
     tables.print_fields(
         {
             "database": shown_url(database_url),
             "schema version": found.schema_version,
             "size": tables.size(found.size_bytes),
-            "journal mode": found.journal_mode,
-            "missing indexes": indexes,
+            **{name.replace("_", " "): fact for name, fact in found.facts.items()},
+            "missing indexes": _listed(
+                found.missing_indexes, "'headwater db upgrade --add-indexes' adds them"
+            ),
+            "32-bit integers": _listed(
+                found.narrow_columns,
+                "larger numbers are refused, and 'headwater db upgrade --wide-integers' widens them",
+            ),
             **{f"{name.replace('_', ' ')}s": count for name, count in found.counts.items()},
         }
     )
@@ -138,16 +142,16 @@ def check(ctx: click.Context, database_url: str, as_json: bool, config: Path | N
         ctx.exit(1)
 
 
+def _listed(names: list[str], advice: str) -> str:
+    if not names:
+        return "none"
+    more = [f"and {len(names) - 5} more"] if len(names) > 5 else []
+    return f"{', '.join(names[:5] + more)}; {advice}"
+
+
 def _sentence(finding: Finding) -> str:
     if not finding.rows:
         return f"{finding.table}: {finding.problem}" if finding.table else finding.problem
     shown = [" ".join(f"{name}={value!r}" for name, value in row.items()) for row in finding.rows[:5]]
     more = [f"and {finding.count - len(shown)} more"] if finding.count > len(shown) else []
     return f"{finding.table}: {finding.count} {finding.problem}: {', '.join(shown + more)}"
-
-
-def _open(database_url: str, *, create: bool = False) -> Database:
-    from headwater.storage.opening import open_database
-
-    logs.configure()
-    return open_database(database_url, create=create)

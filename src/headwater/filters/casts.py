@@ -13,7 +13,7 @@ from headwater.filters.sql import Sql, Written, as_float, lower, null
 
 def copies(source: Type, target: Type) -> int:
     """How often a cast repeats its operand at most."""
-    return 6 if target is Type.INT64 and source in (Type.FLOAT64, Type.STRING) else 2
+    return 7 if target is Type.INT64 and source in (Type.FLOAT64, Type.STRING) else 2
 
 
 def cast(value: Sql, source: Type, target: Type) -> Sql | None:
@@ -32,15 +32,17 @@ def _to_text(value: Sql) -> Sql:
 
 def _rounded(value: Sql) -> Sql:
     """The nearest integer, halves away from zero; NULL beyond 64 bits."""
-    template = "CASE WHEN {{0}} >= -9223372036854775808e0 AND {{0}} < 9223372036854775808e0 THEN {0} END"
-    # ROUND goes to the even neighbour of a half there.
-    exact = "CASE WHEN ABS({{0}} - {0}) = 0.5 THEN {0} + SIGN({{0}}) ELSE ROUND({{0}}) END"
+    # What databases call ROUND differs in halves, and just below them.
+    template = (
+        "CASE WHEN {{0}} >= -9223372036854775808e0 AND {{0}} < 9223372036854775808e0 THEN {0} + "
+        "CASE WHEN {{0}} - {0} >= 0.5e0 THEN 1 WHEN {{0}} - {0} <= -0.5e0 THEN -1 ELSE 0 END END"
+    )
     return Written(
         Type.INT64,
-        template.format("CAST(ROUND({0}) AS INTEGER)"),
+        template.format("CAST({0} AS INTEGER)"),
         value,
-        postgresql=template.format(f"CAST({exact.format('TRUNC({0})')} AS BIGINT)"),
-        mysql=template.format(f"CAST({exact.format('TRUNCATE({0}, 0)')} AS SIGNED)"),
+        postgresql=template.format("CAST(TRUNC({0}) AS BIGINT)"),
+        mysql=template.format("CAST(TRUNCATE({0}, 0) AS SIGNED)"),
     )
 
 

@@ -15,6 +15,9 @@ from headwater.filters.operations import conjunction
 from headwater.filters.rows import Row
 from headwater.filters.typed import Typed
 
+# With more, databases take long to find the best order.
+_MOST_TABLES_JOINED = 6
+
 
 @dataclass(frozen=True, eq=False)
 class Neighbourhood:
@@ -30,16 +33,7 @@ class Neighbourhood:
 
     def exists(self) -> sa.ColumnElement[bool]:
         """Whether the node of the enclosing statement, a row of ``kind.table``, has such rows."""
-        return (
-            sa.select(sa.literal_column("1"))
-            .select_from(*self._tables())
-            .where(
-                *(row.node_id == self._node.node_id for row in self._rows),
-                *self._conditions(),
-            )
-            .correlate(self._node.table)
-            .exists()
-        )
+        return self._exist(self._rows, self._node)
 
     def candidates(self) -> sa.Select[Any]:
         """The ids of all nodes that match, in no order; an id may come more than once.
@@ -47,18 +41,36 @@ class Neighbourhood:
         Links to nodes that are gone count too: whoever reads the nodes finds them missing.
         """
         first, *others = self._rows
-        tables = self._tables()
-        linked = [row.node_id == first.node_id for row in others]
+        tables, linked = [*first.tables], []
         if self._needs_node:
             tables.append(self._node.table)
             linked.append(self._node.node_id == first.node_id)
-        return sa.select(first.node_id).select_from(*tables).where(*linked, *self._conditions(), *self._keys)
+        select = sa.select(first.node_id)
+        if len(self._tables(self._rows)) <= _MOST_TABLES_JOINED:
+            tables += self._tables(others)
+            linked += [row.node_id == first.node_id for row in others]
+            return select.select_from(*tables).where(*linked, *self._conditions(self._rows), *self._keys)
+        return select.select_from(*tables).where(*linked, *first.conditions, self._exist(others, first))
 
-    def _tables(self) -> list[sa.FromClause]:
-        return [table for row in self._rows for table in row.tables]
+    def _exist(self, rows: Sequence[Row], of: Row) -> sa.ColumnElement[bool]:
+        """Whether the node that ``of`` speaks of in the enclosing statement has fitting ``rows``."""
+        enclosing = [*of.tables, self._node.table]
+        return (
+            sa.select(sa.literal_column("1"))
+            .select_from(*self._tables(rows))
+            .where(*(row.node_id == of.node_id for row in rows), *self._conditions(rows))
+            .correlate(*enclosing)
+            # Nodes are to be tested one after the other. PostgreSQL would rather join all there are, and take
+            # seconds to decide in which order.
+            .suffix_with("OFFSET 0", dialect="postgresql")
+            .exists()
+        )
 
-    def _conditions(self) -> list[sa.ColumnElement[bool]]:
-        return [*(condition for row in self._rows for condition in row.conditions), self._condition]
+    def _tables(self, rows: Sequence[Row]) -> list[sa.FromClause]:
+        return [table for row in rows for table in row.tables]
+
+    def _conditions(self, rows: Sequence[Row]) -> list[sa.ColumnElement[bool]]:
+        return [*(condition for row in rows for condition in row.conditions), self._condition]
 
 
 def arrange(

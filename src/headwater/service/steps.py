@@ -92,9 +92,10 @@ def _announce_step(
 def _announce_artifacts(tx: Transaction, artifacts: Sequence[pb.Artifact], reuses: bool) -> None:
     looked_up = [artifact for artifact in artifacts if reuses and _is_found_by_external_id(artifact)]
     if looked_up:
-        # Which of them are new shows only then.
+        # Which of them are new shows only then. An update may change who has an external id.
         wanted = {artifact.external_id for artifact in looked_up}
-        tx.ask_ahead([question_of_external_ids(ARTIFACT, wanted)])
+        if not any(artifact.HasField("id") for artifact in artifacts):
+            tx.ask_ahead([question_of_external_ids(ARTIFACT, wanted)])
     else:
         announce(tx, ARTIFACT, artifacts)
 
@@ -108,7 +109,8 @@ def _announce_contexts(
         announce(tx, CONTEXT, [one for one in contexts if not (reuses_by_id and one.HasField("id"))])
         return
     keys = [_name_key(context) for context in contexts if not context.HasField("id")]
-    if keys:
+    has_renamed = not reuses_by_id and len(keys) < len(contexts)
+    if keys and not has_renamed:
         tx.ask_ahead([question_of_names(CONTEXT, keys)])
 
 

@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 
-from headwater.errors import HeadwaterError
+from headwater.errors import DatabaseRefused, DataLoss, HeadwaterError
 from headwater.storage import schema
+from headwater.storage.copying.backends import AnyOrder
+from headwater.storage.copying.rows import Layout, Reading, layout_of, pages
 from headwater.storage.database import Database
 from headwater.storage.kinds import KINDS, NodeKind
-from headwater.storage.opening import missing_own_indexes
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Transaction
 from headwater.v1 import metadata_store_pb2 as pb
@@ -48,8 +49,12 @@ class Description:
 
     schema_version: int
     size_bytes: int
-    journal_mode: str
+    facts: dict[str, str]
+    """``server``, ``encoding`` and others that differ from one kind of database to the next."""
     missing_indexes: list[str]
+    """Those of ML Metadata and the two of our own."""
+    narrow_columns: list[str]
+    """``Table.column`` of each integer that has 32 bits where 64 are wanted."""
     counts: dict[str, int]
     """Kind name, ``event``, ``attribution`` and the like to the number of rows."""
     types: list[dict[str, Any]]
@@ -62,11 +67,18 @@ _VERSION = Prepared(sa.select(schema.env_table.c.schema_version))
 
 
 def describe(database: Database) -> Description:
-    """What the database holds. Reads an index of every table whole."""
+    """What the database holds. Reads an index of every table whole.
+
+    Raises:
+        DatabaseRefused: it holds no store of the newest schema version.
+    """
     return database.read(_describe)
 
 
 def _describe(tx: Transaction) -> Description:
+    faults = _layout_faults(tx)
+    if faults:
+        raise DatabaseRefused(faults[0].problem)
     counted = {
         **{kind.name: kind.table for kind in KINDS},
         "event": _event,
@@ -81,9 +93,10 @@ def _describe(tx: Transaction) -> Description:
     ]
     return Description(
         schema_version=tx.rows(_VERSION)[0][0],
-        size_bytes=_pragma(tx, "page_count") * _pragma(tx, "page_size"),
-        journal_mode=_pragma(tx, "journal_mode"),
-        missing_indexes=missing_own_indexes(tx),
+        size_bytes=tx.dialect.size_bytes(tx.begun()),
+        facts=tx.dialect.facts(tx.begun()),
+        missing_indexes=_missing_indexes(tx),
+        narrow_columns=_narrow_columns(tx),
         counts={
             name: tx.rows(Prepared(sa.select(sa.func.count()).select_from(table)))[0][0]
             for name, table in counted.items()
@@ -102,8 +115,29 @@ def _count_by_type(kind: NodeKind) -> Prepared:
     )
 
 
-def _pragma(tx: Transaction, name: str) -> Any:
-    return tx.begun().execute(f"PRAGMA {name}").fetchone()[0]
+def _missing_indexes(tx: Transaction) -> list[str]:
+    existing = tx.dialect.index_names(tx.begun())
+    wanted = [str(index.name) for table in schema.MLMD_TABLES for index in table.indexes]
+    return sorted(name for name in wanted if name not in existing)
+
+
+def _narrow_columns(tx: Transaction) -> list[str]:
+    if not tx.dialect.is_server:
+        return []  # SQLite has 64 bits whatever a column is called.
+    from headwater.storage.upgrading.layout import is_narrow, read_layout
+
+    engine = tx.dialect.engine()
+    try:
+        with engine.connect() as connection:
+            layout = read_layout(connection)
+    finally:
+        engine.dispose()
+    return [
+        f"{table.name}.{column.name}"
+        for table in schema.MLMD_TABLES
+        for column in table.columns
+        if isinstance(column.type, sa.BigInteger) and is_narrow(layout.type_of(table, column.name))
+    ]
 
 
 # Checking
@@ -116,11 +150,14 @@ def check(database: Database) -> list[Finding]:
     of its own.
     """
     try:
-        findings = database.read(_file_faults) or database.read(_layout_faults)
-    except HeadwaterError as error:
+        findings = database.read(_damage)
+        if findings and not database.dialect.is_server:
+            return findings
+        missing = database.read(_layout_faults)
+    except DataLoss as error:
         return [Finding(f"the database file is damaged: {error.__cause__ or error}", "", 1, [])]
-    if findings:
-        return findings
+    if missing:
+        return findings + missing
     for table, look in _looks():
         try:
             findings += database.read(look)
@@ -132,16 +169,15 @@ def check(database: Database) -> list[Finding]:
 def _looks() -> Iterator[tuple[str, Callable[[Transaction], list[Finding]]]]:
     for problem, table, columns, statement in _broken_rows():
         yield table.name, _rows_with(problem, table, columns, Prepared(statement))
-    for kind in KINDS:
-        yield kind.properties.name, _undecodable_protos(kind)
     for table in schema.MLMD_TABLES:
-        yield table.name, _text_faults(table)
+        if table is not schema.env_table:
+            yield table.name, _unreadable_values(layout_of(table))
 
 
-def _file_faults(tx: Transaction) -> list[Finding]:
-    texts = [text for (text,) in tx.begun().execute("PRAGMA integrity_check") if text != "ok"]
-    faults = [line for text in texts for line in text.splitlines() if not line.startswith("***")]
-    return [Finding(f"the database file is damaged: {fault}", "", 1, []) for fault in faults]
+def _damage(tx: Transaction) -> list[Finding]:
+    existing = tx.dialect.table_names(tx.begun())
+    tables = [table for table in schema.MLMD_TABLES if table.name.lower() in existing]
+    return [Finding(fault, "", 1, []) for fault in tx.dialect.damage(tx.begun(), tables)]
 
 
 def _layout_faults(tx: Transaction) -> list[Finding]:
@@ -262,43 +298,31 @@ def _finding(problem: str, table: sa.Table, columns: Sequence[str], rows: Sequen
     )
 
 
-def _undecodable_protos(kind: NodeKind) -> Callable[[Transaction], list[Finding]]:
-    row = kind.properties.c
-    statement = Prepared(sa.select(row.node_id, row.name, row.proto_value).where(row.proto_value.isnot(None)))
+def _unreadable_values(layout: Layout) -> Callable[[Transaction], list[Finding]]:
+    """Find messages that are none, and text that is not UTF-8: a C++ client may call any bytes a string."""
 
     def look(tx: Transaction) -> list[Finding]:
-        broken = []
-        for node_id, name, stored in tx.rows(statement):
+        reading = Reading(AnyOrder(tx.dialect), layout)
+        broken: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for rows in pages(tx.rows, reading):
+            for row, _ in reading.undecodable(rows):
+                broken["properties whose message cannot be decoded"].append(layout.key_of(row))
+            for row in _not_messages(layout, rows):
+                broken["properties whose message cannot be decoded"].append(layout.key_of(row))
+            for row, column, text in reading.suspicious(rows):
+                if "\ufffd" in text and not reading.is_utf8(tx.rows, row, column):
+                    broken[f"text in the column {column.name} that is not UTF-8"].append(layout.key_of(row))
+        return [Finding(problem, layout.name, len(keys), keys[:EXAMPLES]) for problem, keys in broken.items()]
+
+    return look
+
+
+def _not_messages(layout: Layout, rows: Sequence[Any]) -> Iterator[Any]:
+    """Rows with bytes that no message of protobuf's has."""
+    index = next((at for at, column in enumerate(layout.columns) if column.key == "proto_value"), None)
+    for row in rows if index is not None else ():
+        if isinstance(row[index], bytes):
             try:
-                any_pb2.Any.FromString(tx.dialect.decode_proto(stored))
-            except (DecodeError, ValueError):
-                broken.append((node_id, name))
-        problem = "properties whose message cannot be decoded"
-        return [_finding(problem, kind.properties, ["node_id", "name"], broken)] if broken else []
-
-    return look
-
-
-def _text_faults(table: sa.Table) -> Callable[[Transaction], list[Finding]]:
-    """Find text that is not UTF-8: a C++ client may call any bytes a string."""
-    texts = [column for column in table.columns if isinstance(column.type, sa.String)]
-    keys = [column for column in table.primary_key if column not in texts] or [
-        column for column in table.columns if column.key == "event_id"
-    ]
-    statement = Prepared(sa.select(*keys, *(sa.cast(column, sa.LargeBinary) for column in texts)))
-
-    def look(tx: Transaction) -> list[Finding]:
-        broken: dict[str, list[Any]] = defaultdict(list)
-        for row in tx.rows(statement) if texts else []:
-            for column, content in zip(texts, row[len(keys) :], strict=True):
-                try:
-                    if content is not None:
-                        content.decode()
-                except UnicodeDecodeError:
-                    broken[column.key].append(row[: len(keys)])
-        return [
-            _finding(f"text in the column {name} that is not UTF-8", table, [key.key for key in keys], rows)
-            for name, rows in broken.items()
-        ]
-
-    return look
+                any_pb2.Any.FromString(row[index])
+            except DecodeError:
+                yield row

@@ -180,6 +180,10 @@ def _check(tx: Transaction, missing_tables: list[str]) -> None:
             "release before 0.14, or only in part; upgrade it with ML Metadata 1.17, or start on an empty one"
         )
     versions = [row[0] for row in tx.rows(_VERSIONS)]
+    if not versions and schema.copy_table.name in tx.dialect.table_names(tx.begun()):
+        raise DatabaseRefused(
+            "the database is an unfinished copy of another; repeat the 'headwater db copy' that began it"
+        )
     if len(versions) != 1:
         found = "no row" if not versions else f"{len(versions)} rows"
         raise DatabaseRefused(

@@ -61,6 +61,13 @@ class Backend:
         return None
 
 
+class AnyOrder(Backend):
+    """For those who only look at single rows."""
+
+    def in_order(self, select: sa.Select[Any], table: sa.Table, lead: sa.Column[Any]) -> sa.Select[Any]:
+        return select.order_by(lead)
+
+
 class PostgresqlBackend(Backend):
     _row_number = sa.literal_column("ctid")
     # Of what is left after compression they hold about 2,700 bytes.

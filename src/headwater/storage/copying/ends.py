@@ -13,7 +13,7 @@ from headwater.errors import DatabaseRefused, HeadwaterError, InvalidRequest, Un
 from headwater.storage import schema
 from headwater.storage.batches import BatchedTransaction
 from headwater.storage.copying.backends import Backend, backend_of
-from headwater.storage.copying.rows import TABLES, Layout, Problem, Reading, Row
+from headwater.storage.copying.rows import TABLES, Layout, Problem, Reading, Row, pages
 from headwater.storage.dialects import Call, Dialect, ServerDialect, SqliteDialect, dialect_for
 from headwater.storage.statements import Insert, Prepared
 from headwater.storage.transactions import DirectTransaction, Transaction
@@ -21,8 +21,6 @@ from headwater.storage.transactions import DirectTransaction, Transaction
 # Reads event paths in their order; made before any are stored, to compare what an earlier run stored.
 _STEPS_INDEX = "idx_eventpath_event_id"
 _INDEXES = {str(index.name): index for table in (*TABLES, schema.request_table) for index in table.indexes}
-_PAGE_ROWS = 2_000
-_PAGE_BYTES = 8 * 1024 * 1024
 # MySQL refuses larger ones, by default from 4 to 64 MB on.
 _STATEMENT_BYTES = 1024 * 1024
 
@@ -73,30 +71,7 @@ class End:
 
     def pages(self, layout: Layout, after: int | None = None) -> Iterator[list[Row]]:
         """The rows whose leading column is beyond ``after``; those that share it are in one page."""
-        reading, wanted = self.reading(layout), _PAGE_ROWS
-        while True:
-            rows = (
-                self._ask(reading.first_page, wanted)
-                if after is None
-                else self._ask(reading.next_page, after, wanted)
-            )
-            if len(rows) == wanted:
-                # The last value may go on beyond the page.
-                kept = [row for row in rows if row[0] != rows[-1][0]]
-                if not kept:
-                    wanted *= 2
-                    continue
-                rows = kept
-                is_last = False
-            else:
-                is_last = True
-            if rows:
-                after = rows[-1][0]
-                yield reading.understood(rows)
-            if is_last:
-                return
-            fitting = len(rows) * _PAGE_BYTES // max(sum(map(_size, rows)), 1)
-            wanted = max(2, min(_PAGE_ROWS, fitting))
+        return pages(self._ask, self.reading(layout), after)
 
     def _ask(self, statement: Prepared, *values: Any) -> list[Row]:
         """The rows of a query."""
@@ -197,24 +172,16 @@ class Source(End):
 
     def misfits(self, layout: Layout, rows: Sequence[Row], target: Backend) -> Iterator[Problem]:
         """The values that would be cut, garbled or refused without a word about where they are."""
-        for row, column in self.reading(layout).undecodable(rows):
+        reading = self.reading(layout)
+        for row, column in reading.undecodable(rows):
             broken = "is a message that cannot be decoded; mend or remove it in the source"
             yield Problem(layout.name, layout.key_of(row), str(column.name), broken)
-        for row, column, text in self.reading(layout).suspicious(rows):
+        for row, column, text in reading.suspicious(rows):
             why = target.misfit(column, text)
-            if why is None and "\ufffd" in text and not self._is_utf8(layout, row, column):
+            if why is None and "\ufffd" in text and not reading.is_utf8(self._ask, row, column):
                 why = "is not UTF-8; mend it in the source ('headwater db check' names all such rows)"
             if why is not None:
                 yield Problem(layout.name, layout.key_of(row), str(column.name), why)
-
-    def _is_utf8(self, layout: Layout, row: Row, column: sa.Column[Any]) -> bool:
-        """Whether what reads as a replacement character is one."""
-        for *_, stored in self._ask(self.reading(layout).exact(column), row[0]):
-            try:
-                bytes.fromhex(stored or "").decode()
-            except UnicodeDecodeError:
-                return False
-        return True
 
 
 class Target(End):
@@ -328,7 +295,7 @@ class Target(End):
 
     def _insert(self, tx: Transaction, layout: Layout, rows: Sequence[Row]) -> None:
         if not self.backend.load(tx.begun(), layout.table, rows):
-            for some in _in_portions(self._encoded(layout, rows)):
+            for some in _in_portions(layout, self._encoded(layout, rows)):
                 tx.insert(self._inserts[layout.table], some)
 
     def _encoded(self, layout: Layout, rows: Sequence[Row]) -> list[Row]:
@@ -414,19 +381,17 @@ class _OnlyTried(Exception):
     """Ends a transaction that is not meant to be kept."""
 
 
-def _size(row: Row) -> int:
-    """About how much memory the values of a row take that may be large."""
-    return sum([len(value) for value in row if isinstance(value, str | bytes)])
-
-
-def _in_portions(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+def _in_portions(layout: Layout, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
     """The rows in order, never more at a time than a statement may hold, unless one alone is larger."""
+    if layout.size(rows) <= _STATEMENT_BYTES:
+        yield rows
+        return
     start = size = 0
     for end, row in enumerate(rows):
-        size += _size(row)
+        size += layout.size([row])
         if size > _STATEMENT_BYTES and end > start:
             yield rows[start:end]
-            start, size = end, _size(row)
+            start, size = end, layout.size([row])
     yield rows[start:]
 
 

@@ -23,6 +23,9 @@ from headwater.storage.statements import Prepared
 
 Row = tuple[Any, ...]
 
+Ask = Callable[..., Sequence[Row]]
+"""Gives the rows of a ``Prepared`` query, followed by its values."""
+
 TABLES = tuple(table for table in schema.MLMD_TABLES if table is not schema.env_table)
 """What is copied, row by row; the table with the version is written when all is done."""
 
@@ -30,6 +33,8 @@ EXAMPLES = 100
 """So many rows of each table are described; all are counted."""
 
 _NAN = float("nan")  # One object, so that two rows which have it are equal.
+_PAGE_ROWS = 2_000
+_PAGE_BYTES = 8 * 1024 * 1024
 # Shorter text fits into every column.
 _SURELY_SHORT = 63
 
@@ -66,6 +71,11 @@ class Layout:
         """The integer column by which the table is read, page by page; rows that share one stay together."""
         self.keys = [index for index, column in enumerate(self.columns) if column.primary_key]
         """What tells rows apart. Steps of event paths have nothing; there it is their order that counts."""
+        self._large = [
+            index
+            for index, column in enumerate(self.columns)
+            if isinstance(column.type, sa.String | sa.LargeBinary)
+        ]
         self._doubles = [
             index for index, column in enumerate(self.columns) if isinstance(column.type, sa.Float)
         ]
@@ -79,6 +89,10 @@ class Layout:
             if any(row[index] == 0 for row in found):
                 found = [(*row[:index], 0.0, *row[index + 1 :]) if row[index] == 0 else row for row in found]
         return found
+
+    def size(self, rows: Sequence[Row]) -> int:
+        """About how many bytes rows have in those columns that may be large."""
+        return sum(sum(map(len, filter(None, map(itemgetter(index), rows)))) for index in self._large)
 
     def key_of(self, row: Row) -> dict[str, Any]:
         """What tells this row apart, by the names of the columns."""
@@ -94,7 +108,7 @@ class Reading:
     """How a database is asked for the rows of one table, and what its values mean."""
 
     def __init__(self, backend: Backend, layout: Layout) -> None:
-        self._layout = layout
+        self.layout = layout
         self._dialect = dialect = backend.dialect
         lead = layout.lead
         # Drivers that give all bytes as text would garble bytes that are none.
@@ -149,7 +163,7 @@ class Reading:
     def suspicious(self, rows: Sequence[Row]) -> Iterator[tuple[Row, sa.Column[Any], str]]:
         """The texts that need a closer look: long ones, and those with characters that mean trouble."""
         for index in self._texts:
-            column = self._layout.columns[index]
+            column = self.layout.columns[index]
             for row in rows:
                 value = row[index]
                 if isinstance(value, str) and (
@@ -160,23 +174,53 @@ class Reading:
     def undecodable(self, rows: Sequence[Row]) -> Iterator[tuple[Row, sa.Column[Any]]]:
         """The messages that are none."""
         for index in self._messages:
-            yield from ((row, self._layout.columns[index]) for row in rows if isinstance(row[index], str))
+            yield from ((row, self.layout.columns[index]) for row in rows if isinstance(row[index], str))
 
-    def exact(self, column: sa.Column[Any]) -> Prepared:
-        """Asks for the bytes of a text in the rows that share a value of the leading column."""
-        keys = [self._layout.columns[index] for index in self._layout.keys or [0]]
-        return Prepared(
-            sa.select(*keys, self._dialect.as_hex(column)).where(
-                self._layout.lead == sa.bindparam("lead", type_=sa.BigInteger())
-            ),
+    def is_utf8(self, ask: Ask, row: Row, column: sa.Column[Any]) -> bool:
+        """Whether what reads as a replacement character in this row is one."""
+        exact = Prepared(
+            sa.select(*(self.layout.columns[index] for index in self.layout.keys))
+            .add_columns(self._dialect.as_hex(column))
+            .where(self.layout.lead == sa.bindparam("lead", type_=sa.BigInteger())),
             "lead",
         )
+        key = tuple(row[index] for index in self.layout.keys)
+        for *stored_key, stored in ask(exact, row[0]):
+            try:
+                bytes.fromhex(stored or "").decode()
+            except UnicodeDecodeError:
+                if tuple(stored_key) == key:
+                    return False
+        return True
 
 
 def _double(value: Any) -> Any:
     if not isinstance(value, float):
         return value
     return _NAN if math.isnan(value) else value
+
+
+def pages(ask: Ask, reading: Reading, after: int | None = None) -> Iterator[list[Row]]:
+    """A table whose leading column is beyond ``after``, in pages; rows that share it are in one of them."""
+    wanted = _PAGE_ROWS
+    while True:
+        rows = ask(reading.first_page, wanted) if after is None else ask(reading.next_page, after, wanted)
+        is_last = len(rows) < wanted
+        if not is_last:
+            # The last value may go on beyond the page.
+            kept = [row for row in rows if row[0] != rows[-1][0]]
+            if not kept:
+                wanted *= 2
+                continue
+            rows = kept
+        if rows:
+            after = rows[-1][0]
+            understood = reading.understood(rows)
+            yield understood
+            fitting = len(rows) * _PAGE_BYTES // max(reading.layout.size(understood), 1)
+            wanted = max(2, min(_PAGE_ROWS, fitting))
+        if is_last:
+            return
 
 
 class Digest:

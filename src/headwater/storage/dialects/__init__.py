@@ -40,9 +40,10 @@ def dialect_for(database_url: str, *, create: bool = True) -> Dialect:
     try:
         url = sa.make_url(database_url)
     except (sa.exc.ArgumentError, ValueError) as error:
-        # The URL itself may hold a password.
+        # What looks like a URL may hold a password.
+        given = "this" if "@" in database_url or ":" in database_url else repr(database_url)
         raise InvalidRequest(
-            "this is not a database URL; write for example sqlite:////var/lib/headwater.db (four slashes for "
+            f"{given} is not a database URL; write for example sqlite:////var/lib/headwater.db (four slashes for "
             "an absolute path) or postgresql://user:password@host/database"
         ) from error
     backend = url.get_backend_name()

@@ -14,6 +14,11 @@ from sqlalchemy.sql.elements import Grouping
 
 from headwater.errors import HeadwaterError, InvalidRequest
 
+TOO_LARGE_A_RESULT = (
+    "a calculation of filter_query leaves the range of its numbers, 64 bits for integers; "
+    "CAST its operands AS FLOAT64, or test that they are small first: IF(id < 1000, id * id, NULL)"
+)
+
 
 class Values(tuple[int | float | str, ...]):
     """The value of an ``InList`` parameter."""
@@ -160,6 +165,18 @@ class Dialect:
         """In lower case."""
         raise NotImplementedError
 
+    def size_bytes(self, connection: Any) -> int:
+        """How much room the database takes, its indexes included."""
+        raise NotImplementedError
+
+    def facts(self, connection: Any) -> dict[str, str]:
+        """What an administrator wants to know of this database: which server, which encoding."""
+        raise NotImplementedError
+
+    def damage(self, connection: Any, tables: Sequence[sa.Table]) -> list[str]:
+        """What the database itself finds broken: files, indexes, counters that are behind their ids."""
+        raise NotImplementedError
+
     def insert_statement(
         self, table: sa.Table, columns: Sequence[str], *, ignores: bool
     ) -> sa.sql.ClauseElement:
@@ -182,7 +199,7 @@ class Dialect:
         return text
 
     def as_hex(self, column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-        """The bytes of a text or of bytes, as hexadecimal digits: drivers show text that is not UTF-8 changed."""
+        """The bytes of a column in hexadecimal digits, since drivers change text that is not UTF-8."""
         # SQLite says that the digits of NULL are none.
         return sa.case((column.isnot(None), sa.func.hex(column)))
 

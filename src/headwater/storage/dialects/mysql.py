@@ -11,7 +11,7 @@ import random
 import re
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +30,7 @@ from headwater.errors import (
     Unavailable,
 )
 from headwater.storage import schema
-from headwater.storage.dialects.base import Call, Outcome, Values, checked_member
+from headwater.storage.dialects.base import TOO_LARGE_A_RESULT, Call, Outcome, Values, checked_member
 from headwater.storage.dialects.server import ServerDialect, limit_ms
 
 # Where both are installed the one in C is faster (decision 0011).
@@ -64,7 +64,9 @@ _URL_PARAMETERS = frozenset(
 _SESSION = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
     # By default the planner of a statement with many tables tries every order of them.
-    "time_zone = '+00:00', innodb_lock_wait_timeout = 10, autocommit = 1, optimizer_search_depth = 5, "
+    "time_zone = '+00:00', autocommit = 1, optimizer_search_depth = 5, "
+    # For rows, and for tables that somebody alters, for which one would wait a day.
+    "innodb_lock_wait_timeout = 10, lock_wait_timeout = 10, "
     # Two literals are compared as columns of ours are, by their bytes; a column's own collation goes first.
     "collation_connection = '{charset}_bin'"
 )
@@ -266,10 +268,12 @@ class MysqlDialect(ServerDialect):
     def run(self, connection: Any, calls: Sequence[Call]) -> list[Outcome]:
         texts = [self._written(call) for call in calls]
         outcomes: list[Outcome] = []
-        limit = int(self._largest_packet * _PACKET_SHARE)
-        for packet in _packets(texts, limit):
+        for packet in _portions(texts, self._packet_bytes(), len(texts)):
             outcomes += self._query(connection, ";".join(packet))
         return outcomes
+
+    def _packet_bytes(self) -> int:
+        return int(self._largest_packet * _PACKET_SHARE)
 
     def _written(self, call: Call) -> str:
         if call.arguments is _AS_IT_IS:
@@ -277,9 +281,13 @@ class MysqlDialect(ServerDialect):
         return call.text % tuple([_literal(value) for value in call.arguments])
 
     def _query(self, connection: Any, text: str) -> list[Outcome]:
+        packet = text.encode()
+        if len(packet) >= self._largest_packet:
+            # The server would hang up in the middle of it.
+            raise _too_large()
         cursor = connection.cursor()
         try:
-            cursor.execute(text.encode())
+            cursor.execute(packet)
             outcomes = []
             while True:
                 rows = _decoded(cursor) if cursor.description else []
@@ -330,8 +338,8 @@ class MysqlDialect(ServerDialect):
         template = marks + closing
         written = [template % tuple([_literal(value) for value in row]) for row in rows]
         return [
-            Call(head + values + ",".join(written[start : start + _ROWS_A_STATEMENT]) + rest, _AS_IT_IS)
-            for start in range(0, len(written), _ROWS_A_STATEMENT)
+            Call(head + values + ",".join(portion) + rest, _AS_IT_IS)
+            for portion in _portions(written, self._packet_bytes(), _ROWS_A_STATEMENT)
         ]
 
     def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]:
@@ -433,6 +441,36 @@ class MysqlDialect(ServerDialect):
     def _names(self, connection: Any, query: str) -> set[str]:
         return {str(name).lower() for (name,) in self._query(connection, query)[0].rows}
 
+    def size_bytes(self, connection: Any) -> int:
+        ((size,),) = self._query(
+            connection,
+            "SELECT CAST(COALESCE(SUM(data_length + index_length), 0) AS UNSIGNED) "
+            "FROM information_schema.tables WHERE table_schema = DATABASE()",
+        )[0].rows
+        return int(size)
+
+    def facts(self, connection: Any) -> dict[str, str]:
+        ((version, charset),) = self._query(connection, "SELECT VERSION(), @@character_set_database")[0].rows
+        collations = self._query(
+            connection,
+            "SELECT table_collation FROM information_schema.tables "
+            "WHERE table_schema = DATABASE() AND LOWER(table_name) = 'artifact'",
+        )[0].rows
+        return {
+            "server": version if self._is_mariadb else f"MySQL {version}",
+            "encoding": charset,
+            "collation": ", ".join(name for (name,) in collations),
+            "connection_charset": self.charset,
+        }
+
+    def damage(self, connection: Any, tables: Sequence[sa.Table]) -> list[str]:
+        faults = []
+        for table in tables:
+            for _, _, kind, said in self._query(connection, f"CHECK TABLE {table.name}")[0].rows:
+                if kind.lower() in ("error", "warning") or (kind.lower() == "status" and said != "OK"):
+                    faults.append(f"the table {table.name} is damaged: {said}")
+        return faults
+
     def lock_opening(self, connection: Any) -> None:
         name = f"CONCAT('{_OPENING_LOCK}.', LEFT(DATABASE(), 40))"
         ((got,),) = self._query(connection, f"SELECT GET_LOCK({name}, {_OPENING_PATIENCE_S})")[0].rows
@@ -464,7 +502,11 @@ class MysqlDialect(ServerDialect):
             key = re.search(r"for key '(?:.*\.)?(.*?)'", said)
             same = "external id" if key and "external" in key[1].lower() else "name"
             return AlreadyExists(f"another row has the same {same}")
-        if code in (1264, 1690):
+        if code == 1690:
+            return InvalidRequest(TOO_LARGE_A_RESULT)
+        if code == 1436:
+            return InvalidRequest("filter_query is too large for the database; send several filters")
+        if code == 1264:
             return InvalidRequest(
                 "a number of the request is larger than its column, which holds 32 bits in databases made by "
                 "ML Metadata; 'headwater db upgrade --wide-integers' widens it"
@@ -489,9 +531,7 @@ class MysqlDialect(ServerDialect):
         if code in (1021, 1114, 28) or "No space left" in said or "is full" in said:
             return ResourceExhausted("the disk of the database is full; nothing of this request was stored")
         if code in (1153, 1301):
-            return ResourceExhausted(
-                "a value of the request is larger than the database takes; raise its max_allowed_packet"
-            )
+            return _too_large()
         return Internal("the database refused a statement; the log of the server has the details")
 
     def described(self, error: Exception) -> str:
@@ -600,14 +640,22 @@ def _decoded(cursor: Any) -> list[Any]:
     return decoded
 
 
-def _packets(texts: Sequence[str], limit: int) -> Iterable[list[str]]:
-    packet: list[str] = []
-    size = 0
+def _portions(texts: Sequence[str], most_bytes: int, most: int) -> Iterator[list[str]]:
+    """Cut a list where a portion would have more than ``most`` members, or more than so many bytes."""
+    portion: list[str] = []
+    portion_bytes = 0
     for text in texts:
-        if packet and size + len(text) > limit:
-            yield packet
-            packet, size = [], 0
-        packet.append(text)
-        size += len(text)
-    if packet:
-        yield packet
+        text_bytes = len(text) if text.isascii() else len(text.encode())
+        if portion and (len(portion) == most or portion_bytes + text_bytes > most_bytes):
+            yield portion
+            portion, portion_bytes = [], 0
+        portion.append(text)
+        portion_bytes += text_bytes
+    if portion:
+        yield portion
+
+
+def _too_large() -> ResourceExhausted:
+    return ResourceExhausted(
+        "a value of the request is larger than the database takes; raise its max_allowed_packet"
+    )

@@ -23,7 +23,7 @@ from headwater.errors import (
     Unavailable,
 )
 from headwater.storage import schema
-from headwater.storage.dialects.base import Call, Outcome, as_json
+from headwater.storage.dialects.base import TOO_LARGE_A_RESULT, Call, Outcome, as_json
 from headwater.storage.dialects.server import ServerDialect, limit_ms
 
 try:
@@ -62,6 +62,16 @@ _OPENING_PATIENCE_S = 60
 _OPENING_LOCK = 0x6865_6164_7761  # The same in every release, and unlikely to be anybody else's.
 
 
+class _Connection(psycopg.Connection[Any]):
+    """A connection that knows what ``PostgresqlDialect.run`` has prepared on it."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.prepared: dict[str, bytes] = {}
+        """Names of prepared statements by their text."""
+        self.names = itertools.count()
+
+
 class PostgresqlDialect(ServerDialect):
     """PostgreSQL 10 or newer. Tables are those of the connection's current schema."""
 
@@ -87,14 +97,12 @@ class PostgresqlDialect(ServerDialect):
 
     def _connect(self, parameters: dict[str, Any]) -> Any:
         try:
-            connection = psycopg.connect(**parameters, autocommit=True)
+            connection = _Connection.connect(**parameters, autocommit=True)
         except psycopg.Error as error:
             raise self._why_not_connected(error) from None  # Its text may hold the password.
         try:
             # Statements are prepared by ``run``, under names of its own.
             connection.prepare_threshold = None
-            connection.headwater_prepared = {}
-            connection.headwater_names = itertools.count()
             settings = ", ".join(
                 f"set_config('{name}', '{value}', false)" for name, value in _SESSION_SETTINGS.items()
             )
@@ -195,7 +203,7 @@ class PostgresqlDialect(ServerDialect):
 
     def run(self, connection: Any, calls: Sequence[Call]) -> list[Outcome]:
         # Through libpq itself, which costs a tenth of what psycopg's cursors take in a pipeline.
-        prepared: dict[str, bytes] = connection.headwater_prepared
+        prepared: dict[str, bytes] = connection.prepared
         pgconn = connection.pgconn
         # First, lest a value that cannot be sent leaves half of the statements on their way.
         arguments = [[_as_text(value) for value in call.arguments] for call in calls]
@@ -209,7 +217,7 @@ class PostgresqlDialect(ServerDialect):
         for call, values in zip(calls, arguments, strict=True):
             name = prepared.get(call.text)
             if name is None:
-                name = b"hw%d" % next(connection.headwater_names)
+                name = b"hw%d" % next(connection.names)
                 prepared[call.text] = name
                 pgconn.send_prepare(name, call.text.encode())
                 new.append(call.text)
@@ -226,7 +234,7 @@ class PostgresqlDialect(ServerDialect):
         for text, result in zip(sent, results, strict=True):
             if result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
                 if text:
-                    connection.headwater_prepared.pop(text, None)
+                    connection.prepared.pop(text, None)
                 if failure is None:
                     failure = psycopg.errors.error_from_result(result, "utf-8")
             elif text == "":
@@ -328,6 +336,48 @@ class PostgresqlDialect(ServerDialect):
     def index_names(self, connection: Any) -> set[str]:
         return _names(connection, "SELECT indexname FROM pg_indexes WHERE schemaname = current_schema()")
 
+    def size_bytes(self, connection: Any) -> int:
+        return int(connection.execute("SELECT pg_database_size(current_database())").fetchone()[0])
+
+    def facts(self, connection: Any) -> dict[str, str]:
+        version, encoding, collation, schema_name = connection.execute(
+            "SELECT current_setting('server_version'), pg_encoding_to_char(encoding), datcollate, "
+            "current_schema() FROM pg_database WHERE datname = current_database()"
+        ).fetchone()
+        return {
+            "server": f"PostgreSQL {version}",
+            "encoding": encoding,
+            "collation": collation,
+            "schema": schema_name,
+        }
+
+    def damage(self, connection: Any, tables: Sequence[sa.Table]) -> list[str]:
+        names = [table.name.lower() for table in tables]
+        invalid = connection.execute(
+            "SELECT index.relname FROM pg_index JOIN pg_class index ON index.oid = indexrelid "
+            "JOIN pg_class own ON own.oid = indrelid WHERE own.relname = ANY (%s) "
+            "AND own.relnamespace = current_schema()::regnamespace AND NOT (indisvalid AND indisready) "
+            "ORDER BY 1",
+            (names,),
+        ).fetchall()
+        faults = [
+            f"the index {name} is incomplete and not used; run REINDEX INDEX {name}" for (name,) in invalid
+        ]
+        for name in (table.name.lower() for table in tables if "id" in table.c):
+            sequence = connection.execute("SELECT pg_get_serial_sequence(%s, 'id')", (name,)).fetchone()[0]
+            if sequence is None:
+                faults.append(f"the ids of the table {name} have no sequence, so nothing new can be stored")
+                continue
+            last, largest = connection.execute(
+                f"SELECT (SELECT last_value FROM {sequence}), (SELECT max(id) FROM {name})"
+            ).fetchone()
+            if largest is not None and largest > last:
+                faults.append(
+                    f"the sequence {sequence} is at {last} and ids go up to {largest}, so new ones would be "
+                    f"taken; run SELECT setval('{sequence}', {largest})"
+                )
+        return faults
+
     def lock_opening(self, connection: Any) -> None:
         connection.execute(f"SELECT set_config('lock_timeout', '{_OPENING_PATIENCE_S}s', false)")
         connection.execute("SELECT pg_advisory_lock(%s)", (_OPENING_LOCK,))
@@ -368,6 +418,9 @@ class PostgresqlDialect(ServerDialect):
             same = columns[1].replace(", ", " and ") if columns else "key"
             return AlreadyExists(f"another {diagnosis.table_name} has the same {same}")
         if state == "22003":
+            # Both have one state: storing a number, and computing one.
+            if not re.match(r"int8[24]$|pg_strtoint|pg_atoi", diagnosis.source_function or ""):
+                return InvalidRequest(TOO_LARGE_A_RESULT)
             return InvalidRequest(
                 "a number of the request is larger than its column, which holds 32 bits in databases made by "
                 "ML Metadata; 'headwater db upgrade --wide-integers' widens it"
@@ -381,6 +434,12 @@ class PostgresqlDialect(ServerDialect):
                 "a uri or a text property of the request is too long for PostgreSQL's index on it, which holds "
                 "about 2,700 bytes after compression; store it elsewhere and keep a reference"
             )
+        if state == "22025":
+            return InvalidRequest(
+                "a LIKE pattern of filter_query ends with a single backslash; write two for one"
+            )
+        if state in ("54001", "54011"):
+            return InvalidRequest("filter_query is too large for PostgreSQL; send several filters")
         if state in ("22P05", "22021"):
             return InvalidRequest(
                 "a text of the request has characters that the encoding of the database cannot hold; "
@@ -471,7 +530,7 @@ def _as_text(value: Any) -> bytes | None:
 
 def _results(pgconn: Any) -> Generator[int, int, list[Any]]:
     """Send what is queued and collect one result a statement, as ``Connection.wait`` drives it."""
-    results = []
+    results: list[Any] = []
     unsent = pgconn.flush()
     while True:
         ready = yield waiting.Wait.RW if unsent else waiting.Wait.R

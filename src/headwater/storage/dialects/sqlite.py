@@ -24,7 +24,7 @@ from headwater.errors import (
     InvalidRequest,
     ResourceExhausted,
 )
-from headwater.storage.dialects.base import Connection, Dialect
+from headwater.storage.dialects.base import TOO_LARGE_A_RESULT, Connection, Dialect
 
 _MEMORY = ("", ":memory:")
 _PAGE_CACHE_KIB = 8_000
@@ -204,6 +204,21 @@ class SqliteDialect(Dialect):
         found = connection.execute("SELECT name FROM sqlite_master WHERE type='index'")
         return {name.lower() for (name,) in found}
 
+    def size_bytes(self, connection: sqlite3.Connection) -> int:
+        return int(_pragma(connection, "page_count") * _pragma(connection, "page_size"))
+
+    def facts(self, connection: sqlite3.Connection) -> dict[str, str]:
+        return {
+            "server": f"SQLite {sqlite3.sqlite_version}",
+            "journal_mode": str(_pragma(connection, "journal_mode")),
+            "encoding": str(_pragma(connection, "encoding")),
+        }
+
+    def damage(self, connection: sqlite3.Connection, tables: Sequence[sa.Table]) -> list[str]:
+        texts = [text for (text,) in connection.execute("PRAGMA integrity_check") if text != "ok"]
+        faults = [line for text in texts for line in text.splitlines() if not line.startswith("***")]
+        return [f"the database file is damaged: {fault}" for fault in faults]
+
     @staticmethod
     def last_id_statement(table: sa.Table) -> sa.Select[Any]:
         """The largest id ever given to a row of ``table``: what AUTOINCREMENT counts from."""
@@ -252,9 +267,17 @@ class SqliteDialect(Dialect):
             return ResourceExhausted("a value of the request is larger than the database can hold")
         if "malformed" in said or "not a database" in said:
             return DataLoss("the database file is damaged; run 'headwater db check'")
+        if "integer overflow" in said:
+            return InvalidRequest(TOO_LARGE_A_RESULT)
+        if "pattern too complex" in said:
+            return InvalidRequest("a LIKE pattern of filter_query is longer than 50,000 bytes")
         if "surrogates" in said:
             return InvalidRequest("a string of the request is not valid text")
         return Internal("the database refused a statement; the log of the server has the details")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> Any:
+    return connection.execute(f"PRAGMA {name}").fetchone()[0]
 
 
 def _is_busy(error: Exception) -> bool:
