@@ -150,7 +150,9 @@ class _Events:
         )
         if len(rows) > _MOST_EVENTS_AHEAD:
             return
-        read: dict[tuple[NodeKind, int], list[Any]] = {(ARTIFACT, row[1]): [] for row in rows if row[0] == _REACHED}
+        read: dict[tuple[NodeKind, int], list[Any]] = {
+            (ARTIFACT, row[1]): [] for row in rows if row[0] == _REACHED
+        }
         for what, *event in rows:
             if what == _REACHED:
                 continue

@@ -1,4 +1,4 @@
-"""What tests of faults share: stores that processes can open, servers over them, and servers to be stopped."""
+"""What tests of faults share: stores for several processes, servers over them, databases to be stopped."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import grpc
 from faults.serving import client_of
+from support import Call
 
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
-from support import Call
 
 PATIENCE_S = 60
 
@@ -141,14 +141,16 @@ def check(call: Call, acknowledged: dict[str, int], *, name: str = "load") -> No
 
     artifacts = call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts
     steps = {one.id: _step_of(one) for one in artifacts if _step_of(one).startswith(name)}
-    assert Counter(steps.values()) == Counter({step: 2 for step in acknowledged})
+    assert Counter(steps.values()) == Counter(dict.fromkeys(acknowledged, 2))
     ids = set(acknowledged.values())
     events = call("GetEventsByExecutionIDs", rpc.GetEventsByExecutionIDsRequest(execution_ids=ids)).events
     assert Counter((steps[event.artifact_id], event.type) for event in events) == Counter(
         {(step, type_): 1 for step in acknowledged for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)}
     )
     (context,) = call("GetContexts", rpc.GetContextsRequest()).contexts
-    linked = call("GetExecutionsByContext", rpc.GetExecutionsByContextRequest(context_id=context.id)).executions
+    linked = call(
+        "GetExecutionsByContext", rpc.GetExecutionsByContextRequest(context_id=context.id)
+    ).executions
     assert Counter(one.id for one in linked if one.id in ids) == Counter(ids)
 
 

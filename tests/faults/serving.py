@@ -2,14 +2,19 @@
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import grpc
 from google.protobuf.message import Message
 
 from headwater.service.rpcs import MESSAGES, SERVICE_NAME
+
+T = TypeVar("T")
 
 PATIENCE_S = 120
 
@@ -78,6 +83,18 @@ class Serving:
 
 
 Serve = Callable[..., Serving]
+
+
+def at_once(count: int, work: Callable[..., T], *arguments: object) -> list[T]:
+    """What ``work(number, *arguments)`` returns for so many numbers, all called at the same moment."""
+    start = threading.Barrier(count)
+
+    def waiting(number: int) -> T:
+        start.wait()
+        return work(number, *arguments)
+
+    with ThreadPoolExecutor(count) as threads:
+        return list(threads.map(waiting, range(count)))
 
 
 @contextmanager

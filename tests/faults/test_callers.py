@@ -1,4 +1,4 @@
-"""Callers who stop waiting, are interrupted, fork or close: nothing is left behind that hurts the next one."""
+"""Callers who stop waiting, are interrupted, fork or close: nothing is left that hurts the next one."""
 
 import os
 import random
@@ -79,7 +79,9 @@ def in_transaction(backend: str, url: str) -> int:
     """How many connections to a database are in a transaction."""
     name = sa.make_url(url).database
     if backend == "postgresql":
-        query = f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND state LIKE '%transaction%'"
+        query = (
+            f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND state LIKE '%transaction%'"
+        )
     else:
         query = (
             "SELECT count(*) FROM information_schema.innodb_trx t JOIN information_schema.processlist p "
@@ -99,7 +101,9 @@ def works(database: Database) -> bool:
 
 
 @pytest.mark.parametrize("kind", ["read", "write"])
-def test_a_deadline_ends_a_long_statement(kind: str, backend: str, store_url: str, database: Database) -> None:
+def test_a_deadline_ends_a_long_statement(
+    kind: str, backend: str, store_url: str, database: Database
+) -> None:
     began = time.monotonic()
 
     with pytest.raises(DeadlineExceeded, match="the deadline passed before the answer was ready"):
@@ -124,16 +128,16 @@ def test_a_caller_who_leaves_stops_a_long_read(backend: str, store_url: str, dat
     assert works(database)
 
 
-def test_a_client_that_hangs_up_stops_its_read(
-    backend: str, store_url: str, serve: Serve
-) -> None:
+def test_a_client_that_hangs_up_stops_its_read(backend: str, store_url: str, serve: Serve) -> None:
     client = serve(store_url).client()
     put_types(client)
     with server_of(backend).connection(sa.make_url(store_url).database) as blocker:
         # Readers wait for whoever redefines a table.
         cursor = blocker.cursor()
         cursor.execute(
-            "BEGIN; LOCK TABLE Artifact IN ACCESS EXCLUSIVE MODE" if backend == "postgresql" else "LOCK TABLES Artifact WRITE"
+            "BEGIN; LOCK TABLE Artifact IN ACCESS EXCLUSIVE MODE"
+            if backend == "postgresql"
+            else "LOCK TABLES Artifact WRITE"
         )
         answer = client.future("GetArtifacts", rpc.GetArtifactsRequest())
         waiting = (
@@ -180,7 +184,9 @@ def test_one_who_waits_for_a_connection_goes_at_its_deadline(
     assert works(database)
 
 
-def test_no_more_connections_are_made_than_there_may_be(backend: str, store_url: str, database: Database) -> None:
+def test_no_more_connections_are_made_than_there_may_be(
+    backend: str, store_url: str, database: Database
+) -> None:
     assert works(database)
     name = sa.make_url(store_url).database
     table, column = {
@@ -197,7 +203,9 @@ def test_an_interrupt_in_the_middle_of_a_statement(
     kind: str, backend: str, store_url: str, database: Database
 ) -> None:
     for delay_s in (0.0, 0.05, 0.2):
-        timer = threading.Timer(delay_s, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT))
+        timer = threading.Timer(
+            delay_s, lambda: signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        )
         with pytest.raises(KeyboardInterrupt):
             timer.start()
             while True:
@@ -273,7 +281,10 @@ def test_a_closed_store_leaves_no_connection_open(backend: str, store_url: str) 
     database.close()
 
     until(
-        lambda: server_of(backend).execute(f"SELECT count(*) FROM {table} WHERE {column} = '{name}'") in ([(0,)], ((0,),))
+        lambda: (
+            server_of(backend).execute(f"SELECT count(*) FROM {table} WHERE {column} = '{name}'")
+            in ([(0,)], ((0,),))
+        )
     )
 
 
@@ -302,7 +313,9 @@ def test_a_child_and_its_parent_use_the_store_side_by_side(backend: str, databas
     assert len(found) == 41
 
 
-def test_a_failure_in_the_middle_of_work_takes_it_back(backend: str, store_url: str, database: Database) -> None:
+def test_a_failure_in_the_middle_of_work_takes_it_back(
+    backend: str, store_url: str, database: Database
+) -> None:
     class Fault(Exception):
         pass
 
@@ -321,5 +334,3 @@ def test_a_failure_in_the_middle_of_work_takes_it_back(backend: str, store_url: 
 
     assert in_transaction(backend, store_url) == 0
     assert works(database)
-
-

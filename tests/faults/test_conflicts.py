@@ -1,7 +1,6 @@
 """Deadlocks and locks that the database's own users hold: requests wait, or are repeated, and succeed."""
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -61,7 +60,9 @@ def change(types: rpc.PutTypesResponse, artifact_ids: list[int], uri: str) -> rp
     return request
 
 
-def test_a_deadlock_with_another_program_is_repeated(backend: str, store_url: str, database: Database, call: Call) -> None:
+def test_a_deadlock_with_another_program_is_repeated(
+    backend: str, store_url: str, database: Database, call: Call
+) -> None:
     types = put_types(call)
     first_id, *_, last_id = ids = put_nodes(call, types)
     for turn in range(4):
@@ -113,9 +114,7 @@ def test_requests_that_name_the_same_keys_in_any_order_do_not_fail(
 
 
 @pytest.mark.parametrize("patience_s", [1.0, None])
-def test_a_lock_that_is_held_for_too_long(
-    patience_s: float | None, backend: str, store_url: str
-) -> None:
+def test_a_lock_that_is_held_for_too_long(patience_s: float | None, backend: str, store_url: str) -> None:
     """Without a deadline of the caller's it ends with ABORTED some time, with one when that has come."""
     database = open_database(store_url, patience_s=0.5)
     call = EmbeddedTransport(database).call
@@ -124,7 +123,9 @@ def test_a_lock_that_is_held_for_too_long(
     with somebody_else(backend, store_url) as other:
         other.execute(f"UPDATE Artifact SET state = 1 WHERE id = {artifact_id}")
         if patience_s is None:
-            with pytest.raises(Aborted, match="other writers kept the same rows busy for too long; try again"):
+            with pytest.raises(
+                Aborted, match="other writers kept the same rows busy for too long; try again"
+            ):
                 call("PutArtifacts", change(types, [artifact_id], "s3://"))
         else:
             with pytest.raises(DeadlineExceeded):

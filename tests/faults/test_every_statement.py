@@ -42,12 +42,21 @@ class Requests:
         shared = rpc.PutContextsRequest()
         shared.contexts.add(type_id=self.types.context_type_ids[0], name="shared")
         self.shared_context_id = call("PutContexts", shared).context_ids[0]
-        self.input_id = call("PutArtifacts", self.PutArtifacts()).artifact_ids[0]
+        self.input_id = call("PutArtifacts", self.put_artifacts()).artifact_ids[0]
 
-    def new(self, name: str) -> Message:
-        return getattr(self, name)()
+    def new(self, kind: str) -> Message:
+        make = {
+            "types": self.put_types,
+            "artifacts": self.put_artifacts,
+            "changed artifacts": self.update_artifacts,
+            "execution": self.put_execution,
+            "lineage": self.put_lineage_subgraph,
+            "parents": self.put_parent_contexts,
+            "events": self.put_events,
+        }
+        return make[kind]()
 
-    def PutTypes(self) -> rpc.PutTypesRequest:
+    def put_types(self) -> rpc.PutTypesRequest:
         number = next(_numbers)
         request = rpc.PutTypesRequest()
         request.artifact_types.add(name=f"Data {number}").properties["rows"] = pb.INT
@@ -55,20 +64,20 @@ class Requests:
         request.context_types.add(name=f"Run {number}")
         return request
 
-    def PutArtifacts(self) -> rpc.PutArtifactsRequest:
+    def put_artifacts(self) -> rpc.PutArtifactsRequest:
         request = rpc.PutArtifactsRequest()
         for _ in range(3):
             self._fill_artifact(request.artifacts.add())
         return request
 
-    def PutArtifacts_update(self) -> rpc.PutArtifactsRequest:
+    def update_artifacts(self) -> rpc.PutArtifactsRequest:
         request = rpc.PutArtifactsRequest()
         artifact = request.artifacts.add(id=self.input_id, uri=f"s3://{next(_numbers)}")
         artifact.properties["rows"].int_value = next(_numbers)
         artifact.custom_properties["note"].string_value = "the same"
         return request
 
-    def PutExecution(self) -> rpc.PutExecutionRequest:
+    def put_execution(self) -> rpc.PutExecutionRequest:
         number = next(_numbers)
         request = rpc.PutExecutionRequest()
         request.options.reuse_context_if_already_exist = True
@@ -86,7 +95,7 @@ class Requests:
         request.contexts.add(type_id=self.types.context_type_ids[0], name=f"run {number}")
         return request
 
-    def PutLineageSubgraph(self) -> rpc.PutLineageSubgraphRequest:
+    def put_lineage_subgraph(self) -> rpc.PutLineageSubgraphRequest:
         request = rpc.PutLineageSubgraphRequest()
         request.options.reuse_context_if_already_exist = True
         for _ in range(3):
@@ -101,7 +110,7 @@ class Requests:
             edge.event.type = pb.Event.OUTPUT
         return request
 
-    def PutParentContexts(self) -> rpc.PutParentContextsRequest:
+    def put_parent_contexts(self) -> rpc.PutParentContextsRequest:
         number = next(_numbers)
         contexts = rpc.PutContextsRequest()
         for name in ("child", "parent"):
@@ -111,8 +120,8 @@ class Requests:
         request.parent_contexts.add(child_id=child_id, parent_id=parent_id)
         return request
 
-    def PutEvents(self) -> rpc.PutEventsRequest:
-        execution_id = self._call("PutExecution", self.PutExecution()).execution_id
+    def put_events(self) -> rpc.PutEventsRequest:
+        execution_id = self._call("PutExecution", self.put_execution()).execution_id
         request = rpc.PutEventsRequest()
         request.events.add(execution_id=execution_id, artifact_id=self.input_id, type=pb.Event.DECLARED_INPUT)
         return request
@@ -125,15 +134,16 @@ class Requests:
         artifact.custom_properties["note"].string_value = "new"
 
 
-WRITES = (
-    "PutTypes",
-    "PutArtifacts",
-    "PutArtifacts_update",
-    "PutExecution",
-    "PutLineageSubgraph",
-    "PutParentContexts",
-    "PutEvents",
-)
+WRITES = {
+    "types": "PutTypes",
+    "artifacts": "PutArtifacts",
+    "changed artifacts": "PutArtifacts",
+    "execution": "PutExecution",
+    "lineage": "PutLineageSubgraph",
+    "parents": "PutParentContexts",
+    "events": "PutEvents",
+}
+"""The RPC of each kind of request."""
 
 
 @pytest.mark.parametrize("kind", WRITES)
@@ -141,7 +151,7 @@ def test_a_fault_at_any_statement_neither_shows_nor_doubles(
     kind: str, backend: str, store_url: str, faulty: FaultyDatabase, call: Call
 ) -> None:
     requests = Requests(call)
-    name = kind.partition("_")[0]
+    name = WRITES[kind]
     call(name, requests.new(kind))  # What is known afterwards need not be asked again.
     request = requests.new(kind)
     before = rows_of_tables(backend, store_url)
@@ -169,7 +179,7 @@ def test_a_second_fault_while_a_request_is_repeated(
     kind: str, backend: str, store_url: str, faulty: FaultyDatabase, call: Call
 ) -> None:
     requests = Requests(call)
-    name = kind.partition("_")[0]
+    name = WRITES[kind]
     call(name, requests.new(kind))
     request = requests.new(kind)
     before = rows_of_tables(backend, store_url)
@@ -200,7 +210,7 @@ def test_a_fault_at_any_statement_of_a_read_does_not_show(
     rpc_name: str, backend: str, faulty: FaultyDatabase, call: Call
 ) -> None:
     requests = Requests(call)
-    call("PutExecution", requests.PutExecution())
+    call("PutExecution", requests.put_execution())
     if rpc_name == "GetLineageSubgraph":
         request = rpc.GetLineageSubgraphRequest()
         request.lineage_subgraph_query_options.starting_artifacts.filter_query = "uri = '' OR id > 0"

@@ -29,7 +29,10 @@ def mounted(directory: Path) -> None:
     owner = directory.stat()
     options = f"size={DISK_BYTES},uid={owner.st_uid},gid={owner.st_gid},mode=700"
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         pytest.skip(f"a full disk: needs to mount a small one, and may not: {done.stderr.strip()}")
@@ -40,7 +43,11 @@ def small_disk(own_server: Server) -> Iterator[tuple[str, Path]]:
     """The URL of a database on a small disk, and the folder where that is mounted."""
     if os.geteuid() or not shutil.which("mount"):
         pytest.skip("a full disk: needs to mount a small one, which only root may")
-    data = Path(own_server.execute("SHOW data_directory" if own_server.backend == "postgresql" else "SELECT @@datadir")[0][0])
+    data = Path(
+        own_server.execute(
+            "SHOW data_directory" if own_server.backend == "postgresql" else "SELECT @@datadir"
+        )[0][0]
+    )
     if own_server.backend == "postgresql":
         directory = Path(tempfile.mkdtemp(prefix="hw-disk-", dir="/tmp"))
         owner = data.stat()
@@ -95,7 +102,9 @@ def test_the_disk_is_full_in_the_middle_of_writing(small_disk: tuple[str, Path])
     assert all(len(artifact.custom_properties) == 60 for artifact in found)
     (directory / "ballast").unlink()
     more = store.call("PutArtifacts", large()).artifact_ids
-    assert len(store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts) == len(acknowledged) + len(more)
+    assert len(store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts) == len(acknowledged) + len(
+        more
+    )
     store.close()
 
 
@@ -161,7 +170,9 @@ def test_a_request_larger_than_a_packet(own_server: Server, own_url: str) -> Non
         before = store.call("GetArtifacts", rpc.GetArtifactsRequest())
 
         request.artifacts[0].custom_properties["noise"].string_value = "x" * 2_000_000
-        with pytest.raises(ResourceExhausted, match="larger than the database takes; raise its max_allowed_packet"):
+        with pytest.raises(
+            ResourceExhausted, match="larger than the database takes; raise its max_allowed_packet"
+        ):
             store.call("PutArtifacts", request)
 
         assert store.call("GetArtifacts", rpc.GetArtifactsRequest()) == before

@@ -5,7 +5,6 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
-import pytest
 from faults.serving import Client, Serve
 
 from headwater.embedded import open_transport
@@ -61,7 +60,9 @@ def signature(artifact_ids: list[int], type_id: int, writer: int) -> rpc.PutArti
     return request
 
 
-def test_500_writers_see_no_error_lose_nothing_and_double_nothing(serve: Serve, backend: str, file_url: str) -> None:
+def test_500_writers_see_no_error_lose_nothing_and_double_nothing(
+    serve: Serve, backend: str, file_url: str
+) -> None:
     serving = [serve(file_url) for _ in range(1 if backend == "sqlite" else 2)]
     clients = [serving[index % len(serving)].client(f"client {index}") for index in range(20)]
     shared_ids: list[int] = []
@@ -135,7 +136,7 @@ def check(call: Client, shared_ids: list[int]) -> None:
 
     ids = [execution.id for execution in executions]
     events = call("GetEventsByExecutionIDs", rpc.GetEventsByExecutionIDsRequest(execution_ids=ids)).events
-    assert Counter(event.execution_id for event in events) == Counter({execution_id: 3 for execution_id in ids})
+    assert Counter(event.execution_id for event in events) == Counter(dict.fromkeys(ids, 3))
     for context in contexts:
         request = rpc.GetExecutionsByContextRequest(context_id=context.id)
         found = Counter(one.name for one in call("GetExecutionsByContext", request).executions)

@@ -9,12 +9,11 @@ import pytest
 import sqlalchemy as sa
 from databases import Server
 
-from headwater.embedded import EmbeddedTransport, open_transport
+from headwater.embedded import open_transport
 from headwater.errors import DatabaseRefused, FailedPrecondition, HeadwaterError, InvalidRequest, Unavailable
 from headwater.storage import schema
 from headwater.storage.dialects import dialect_for, shown_url
 from headwater.storage.opening import open_database
-from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
 pytestmark = pytest.mark.backends("postgresql", "mysql")
@@ -84,7 +83,9 @@ def test_a_wrong_password(own_server: Server, own_url: str, user: str) -> None:
 
     said = refusal(url, DatabaseRefused)
 
-    assert f"at 127.0.0.1:{own_server.port} refuses the user 'ann'; check user and password in the URL" in said
+    assert (
+        f"at 127.0.0.1:{own_server.port} refuses the user 'ann'; check user and password in the URL" in said
+    )
 
 
 def test_the_right_password(own_server: Server, own_url: str, user: str) -> None:
@@ -143,7 +144,14 @@ def test_a_driver_that_is_not_installed(modules: tuple[str, ...]) -> None:
     name = "postgresql" if modules[0] == "psycopg" else "mysql"
     blocked = "; ".join(f"sys.modules[{module!r}] = None" for module in modules)
     program = f"import sys; {blocked}; from headwater.cli import main; main()"
-    command = [sys.executable, "-c", program, "serve", "--database-url", f"{name}://ann:s3kr1t@127.0.0.1:1/store"]
+    command = [
+        sys.executable,
+        "-c",
+        program,
+        "serve",
+        "--database-url",
+        f"{name}://ann:s3kr1t@127.0.0.1:1/store",
+    ]
 
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
@@ -178,7 +186,9 @@ def test_a_user_who_may_only_read(own_server: Server, own_url: str, user: str) -
     store = open_transport(own_server.url(database, user=user, password=SECRET))
 
     assert len(store.call("GetArtifactTypes", rpc.GetArtifactTypesRequest()).artifact_types) == 1
-    with pytest.raises(FailedPrecondition, match="the database user lacks a right.*GRANT SELECT, INSERT, UPDATE"):
+    with pytest.raises(
+        FailedPrecondition, match="the database user lacks a right.*GRANT SELECT, INSERT, UPDATE"
+    ):
         store.call("PutArtifacts", an_artifact(types))
     store.close()
 
@@ -299,12 +309,17 @@ def test_two_schemas_of_one_database_are_two_stores(own_server: Server, own_url:
 def test_a_search_path_without_any_schema(own_server: Server, own_url: str) -> None:
     said = refusal(f"{own_url}?options=-csearch_path%3Dnot_there", DatabaseRefused)
 
-    assert "the database has no schema for the tables of this user: make one, or name it in the search_path" in said
+    assert (
+        "the database has no schema for the tables of this user: make one, or name it in the search_path"
+        in said
+    )
 
 
 @pytest.mark.backends("mysql")
 @pytest.mark.parametrize(("made_with", "opened_with"), [("latin1", "utf8mb4"), ("utf8mb4", "latin1")])
-def test_a_store_that_was_written_with_another_charset(own_url: str, made_with: str, opened_with: str) -> None:
+def test_a_store_that_was_written_with_another_charset(
+    own_url: str, made_with: str, opened_with: str
+) -> None:
     make_store(f"{own_url}?charset={made_with}")
 
     said = refusal(f"{own_url}?charset={opened_with}", DatabaseRefused)
@@ -342,9 +357,13 @@ def test_tables_of_an_engine_without_transactions(own_server: Server, own_url: s
     )
 
 
-@pytest.mark.parametrize("parameter", ["sslmod=require", "sslmode=perhaps", "charset=koi8r", "connect_timeout=soon"])
+@pytest.mark.parametrize(
+    "parameter", ["sslmod=require", "sslmode=perhaps", "charset=koi8r", "connect_timeout=soon"]
+)
 def test_a_parameter_that_nobody_knows(own_url: str, parameter: str) -> None:
-    assert "MySQL URL" in (said := refusal(f"{own_url}?{parameter}", InvalidRequest)) or "PostgreSQL URL" in said
+    assert (
+        "MySQL URL" in (said := refusal(f"{own_url}?{parameter}", InvalidRequest)) or "PostgreSQL URL" in said
+    )
 
 
 def test_a_name_that_a_request_gives_twice(own_url: str) -> None:

@@ -1,17 +1,15 @@
 """Requests that are sent again under their id: after an answer was lost, to another server, many at once."""
 
-import threading
 import time
 import uuid
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
 import sqlalchemy as sa
 from databases import server_of
 from faults.load import Load, check, put_types, step
-from faults.serving import Client, Serve, client_of
+from faults.serving import Client, Serve, at_once, client_of
 from proxies import Proxy
 
 from headwater.embedded import EmbeddedTransport, open_transport
@@ -97,16 +95,13 @@ def test_many_who_send_the_same_request_at_once_get_the_same_answer(
 ) -> None:
     types = put_types(call)
     clients = [call, serve(file_url).client()]
+
+    def send(number: int, round_: int) -> int:
+        request = step(types, f"step {round_}")
+        return clients[number % 2]("PutExecution", request, request_id=f"id {round_}").execution_id
+
     for round_ in range(10):
-        start = threading.Barrier(16)
-
-        def send(number: int) -> int:
-            start.wait()
-            request = step(types, f"step {round_}")
-            return clients[number % 2]("PutExecution", request, request_id=f"id {round_}").execution_id
-
-        with ThreadPoolExecutor(16) as threads:
-            assert len(set(threads.map(send, range(16)))) == 1
+        assert len(set(at_once(16, send, round_))) == 1
 
     assert steps_stored(call) == {f"step {round_}": 1 for round_ in range(10)}
 
@@ -118,17 +113,14 @@ def test_names_that_only_one_may_have_are_no_reason_to_refuse_the_same_request(
     """A second attempt must not trip over what the first one has written, or is about to commit."""
     types = put_types(call)
     clients = [call, serve(file_url).client()]
+
+    def send(number: int, round_: int) -> int:
+        request = rpc.PutArtifactsRequest()
+        request.artifacts.add(type_id=types.artifact_type_ids[0], name=f"taxi {round_}")
+        return clients[number % 2]("PutArtifacts", request, request_id=f"id {round_}").artifact_ids[0]
+
     for round_ in range(20):
-        start = threading.Barrier(8)
-
-        def send(number: int) -> int:
-            request = rpc.PutArtifactsRequest()
-            request.artifacts.add(type_id=types.artifact_type_ids[0], name=f"taxi {round_}")
-            start.wait()
-            return clients[number % 2]("PutArtifacts", request, request_id=f"id {round_}").artifact_ids[0]
-
-        with ThreadPoolExecutor(8) as threads:
-            assert len(set(threads.map(send, range(8)))) == 1
+        assert len(set(at_once(8, send, round_))) == 1
 
 
 @pytest.mark.backends("postgresql", "mysql")
@@ -139,7 +131,10 @@ def test_a_server_is_killed_between_commit_and_answer(serve: Serve, backend: str
     for number in range(3):
         request, request_id = step(types, f"step {number}"), uuid.uuid4().hex
         # The answer is on its way for a second, in which the row shows that the commit is through.
-        with Proxy(f"127.0.0.1:{killed.port}", delay_ms=1500) as proxy, server_of(backend).connection(database) as db:
+        with (
+            Proxy(f"127.0.0.1:{killed.port}", delay_ms=1500) as proxy,
+            server_of(backend).connection(database) as db,
+        ):
             client = client_of(int(proxy.address.rpartition(":")[2]))
             answer = client.future("PutExecution", request, metadata=(("headwater-request-id", request_id),))
             cursor = db.cursor()

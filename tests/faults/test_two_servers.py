@@ -1,12 +1,10 @@
 """Two servers over one database: what one has acknowledged the other shows, and a race has one winner."""
 
-import threading
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from faults.serving import Client, Serve
+from faults.serving import Client, Serve, at_once
 
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
@@ -49,7 +47,9 @@ def test_what_one_server_has_acknowledged_the_other_shows_at_once(pair: Pair) ->
         put.artifacts.add(id=artifact_id, type_id=type_id, uri=f"s3://{number}")
         writer("PutArtifacts", put)
 
-        (found,) = reader("GetArtifactsByID", rpc.GetArtifactsByIDRequest(artifact_ids=[artifact_id])).artifacts
+        (found,) = reader(
+            "GetArtifactsByID", rpc.GetArtifactsByIDRequest(artifact_ids=[artifact_id])
+        ).artifacts
         assert found.uri == f"s3://{number}"
 
 
@@ -102,14 +102,10 @@ def test_a_context_of_one_server_is_reused_and_filled_by_the_other(pair: Pair) -
 
 
 def test_of_many_who_make_a_type_at_once_all_get_the_same_id(pair: Pair) -> None:
-    start = threading.Barrier(32)
-
     def make(number: int) -> list[int]:
-        start.wait()
         return [put_type(pair[number % 2], f"Type {name}", rows=pb.INT) for name in range(20)]
 
-    with ThreadPoolExecutor(32) as threads:
-        ids = list(threads.map(make, range(32)))
+    ids = at_once(32, make)
 
     assert all(one == ids[0] for one in ids)
     listed = pair[0]("GetArtifactTypes", rpc.GetArtifactTypesRequest()).artifact_types
@@ -123,20 +119,17 @@ def test_of_many_who_change_what_they_have_read_exactly_one_wins(pair: Pair) -> 
     (artifact_id,) = pair[0]("PutArtifacts", put).artifact_ids
     by_id = rpc.GetArtifactsByIDRequest(artifact_ids=[artifact_id])
 
+    def change(number: int, round_: int, read: pb.Artifact) -> str:
+        request = rpc.PutArtifactsRequest()
+        request.options.abort_if_latest_updated_time_changed = True
+        request.artifacts.add().CopyFrom(read)
+        request.artifacts[0].uri = f"s3://{round_}/{number}"
+        return code_of(pair[number % 2], "PutArtifacts", request)
+
     for round_ in range(10):
         (read,) = pair[round_ % 2]("GetArtifactsByID", by_id).artifacts
-        start = threading.Barrier(16)
 
-        def change(number: int) -> str:
-            request = rpc.PutArtifactsRequest()
-            request.options.abort_if_latest_updated_time_changed = True
-            request.artifacts.add().CopyFrom(read)
-            request.artifacts[0].uri = f"s3://{round_}/{number}"
-            start.wait()
-            return code_of(pair[number % 2], "PutArtifacts", request)
-
-        with ThreadPoolExecutor(16) as threads:
-            codes = list(threads.map(change, range(16)))
+        codes = at_once(16, change, round_, read)
 
         assert Counter(codes) == Counter({"OK": 1, "FAILED_PRECONDITION": 15})
         (after,) = pair[0]("GetArtifactsByID", by_id).artifacts
@@ -145,17 +138,14 @@ def test_of_many_who_change_what_they_have_read_exactly_one_wins(pair: Pair) -> 
 
 def test_of_many_who_take_a_name_exactly_one_gets_it(pair: Pair) -> None:
     type_id = put_type(pair[0], "Data")
+
+    def take(number: int, round_: int) -> str:
+        request = rpc.PutArtifactsRequest()
+        request.artifacts.add(type_id=type_id, name=f"name {round_}").uri = str(number)
+        return code_of(pair[number % 2], "PutArtifacts", request)
+
     for round_ in range(10):
-        start = threading.Barrier(16)
-
-        def take(number: int) -> str:
-            request = rpc.PutArtifactsRequest()
-            request.artifacts.add(type_id=type_id, name=f"name {round_}").uri = str(number)
-            start.wait()
-            return code_of(pair[number % 2], "PutArtifacts", request)
-
-        with ThreadPoolExecutor(16) as threads:
-            codes = Counter(threads.map(take, range(16)))
+        codes = Counter(at_once(16, take, round_))
 
         assert codes == Counter({"OK": 1, "ALREADY_EXISTS": 15})
 
@@ -164,21 +154,19 @@ def test_parents_that_two_servers_set_at_once_close_no_cycle(pair: Pair) -> None
     types = rpc.PutContextTypeRequest()
     types.context_type.name = "Run"
     type_id = pair[0]("PutContextType", types).type_id
+
+    def link(number: int, one: int, two: int) -> str:
+        request = rpc.PutParentContextsRequest()
+        child_id, parent_id = ((one, two), (two, one))[number]
+        request.parent_contexts.add(child_id=child_id, parent_id=parent_id)
+        return code_of(pair[number], "PutParentContexts", request)
+
     for round_ in range(10):
         put = rpc.PutContextsRequest()
         for name in ("one", "two"):
             put.contexts.add(type_id=type_id, name=f"{name} {round_}")
         one, two = pair[0]("PutContexts", put).context_ids
-        start = threading.Barrier(2)
 
-        def link(number: int) -> str:
-            request = rpc.PutParentContextsRequest()
-            child_id, parent_id = ((one, two), (two, one))[number]
-            request.parent_contexts.add(child_id=child_id, parent_id=parent_id)
-            start.wait()
-            return code_of(pair[number], "PutParentContexts", request)
-
-        with ThreadPoolExecutor(2) as threads:
-            codes = Counter(threads.map(link, range(2)))
+        codes = Counter(at_once(2, link, one, two))
 
         assert codes == Counter({"OK": 1, "INVALID_ARGUMENT": 1})

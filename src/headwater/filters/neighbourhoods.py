@@ -35,6 +35,11 @@ class Neighbourhood:
         """Whether the node of the enclosing statement, a row of ``kind.table``, has such rows."""
         return self._exist(self._rows, self._node)
 
+    @property
+    def repeats(self) -> bool:
+        """Whether an id may come more than once among ``candidates``."""
+        return not all(row.is_property for row in self._rows)
+
     def candidates(self) -> sa.Select[Any]:
         """The ids of all nodes that match, in no order; an id may come more than once.
 

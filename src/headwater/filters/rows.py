@@ -27,6 +27,8 @@ class Row:
     tables: tuple[sa.FromClause, ...]
     conditions: tuple[sa.ColumnElement[bool], ...] = ()
     """What makes ``tables`` one row."""
+    is_property: bool = False
+    """Of which a node has one at most."""
 
     def column(self, name: str) -> sa.ColumnElement[Any]:
         """A column of the row; ``type`` is the name of its type."""
@@ -80,7 +82,7 @@ def _neighbour_row(kind: NodeKind, neighbour: Neighbour, index: str) -> Row:
             prop.c.name == sa.bindparam(neighbour.parameter, type_=sa.Text()),
             prop.c.is_custom_property == (sa.true() if family == "custom_properties" else sa.false()),
         )
-        return Row(prop.c.node_id, prop, None, (prop,), conditions)
+        return Row(prop.c.node_id, prop, None, (prop,), conditions, is_property=True)
     if family == "events":
         event = schema.event_table.alias(f"event_{index}")
         return Row(event.c[f"{kind.name}_id"], event, None, (event,))

@@ -14,30 +14,73 @@ cache what has the same. ``NodeCache`` is for a file, where one can know that no
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from typing import Generic, TypeVar
 
 from headwater.storage.kinds import NodeKind
 
 Key = tuple[NodeKind, int]
+Entry = TypeVar("Entry", bytes, tuple[str, bytes])
 
 DEFAULT_CACHE_BYTES = 64 * 1024 * 1024
 # What the dictionaries and the bytes object of one entry cost beside its content.
 _OVERHEAD_BYTES = 250
 
 
-class NodeCache:
-    """Serialized nodes by kind and id, the oldest dropped first; safe for threads."""
+class _Held(Generic[Entry]):
+    """What is held of nodes by kind and id, the oldest dropped first past a limit; for holders of ``lock``.
+
+    ``find`` needs no lock.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
+        self.lock = threading.Lock()
         self._limit = limit_bytes
-        self._held = 0
+        self._size = 0
         # Ordered, since taking the oldest out of a dict walks over all that was taken out before.
-        self._nodes: OrderedDict[Key, bytes] = OrderedDict()
+        self._entries: OrderedDict[Key, Entry] = OrderedDict()
+
+    def find(self, kind: NodeKind, ids: Iterable[int]) -> dict[int, Entry]:
+        entries = self._entries
+        found = {}
+        for node_id in ids:
+            held = entries.get((kind, node_id))
+            if held is not None:
+                found[node_id] = held
+        return found
+
+    def put(self, kind: NodeKind, nodes: Mapping[int, Entry]) -> None:
+        for node_id, entry in nodes.items():
+            self.drop((kind, node_id))
+            self._entries[kind, node_id] = entry
+            self._size += _size(entry)
+        while self._size > self._limit and self._entries:
+            _, oldest = self._entries.popitem(last=False)
+            self._size -= _size(oldest)
+
+    def drop(self, key: Key) -> None:
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._size -= _size(entry)
+
+    def clear(self) -> None:
+        self._entries.clear()
+        self._size = 0
+
+
+def _size(entry: bytes | tuple[str, bytes]) -> int:
+    return len(entry if isinstance(entry, bytes) else entry[1]) + _OVERHEAD_BYTES
+
+
+class NodeCache:
+    """Serialized nodes by kind and id; safe for threads."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._held: _Held[bytes] = _Held(limit_bytes)
         self._generation = 0
-        self._lock = threading.Lock()
 
     def reset_after_fork(self) -> None:
         """Begin anew in a child, where the lock may be held by a thread that is not there."""
-        self._lock = threading.Lock()
+        self._held.lock = threading.Lock()
         self.clear()
 
     @property
@@ -47,87 +90,54 @@ class NodeCache:
 
     def find(self, kind: NodeKind, ids: Iterable[int]) -> dict[int, bytes]:
         """Those of the nodes that are held, by id."""
-        nodes = self._nodes
-        found = {}
-        for node_id in ids:
-            held = nodes.get((kind, node_id))
-            if held is not None:
-                found[node_id] = held
-        return found
+        return self._held.find(kind, ids)
 
     def keep(self, kind: NodeKind, nodes: Mapping[int, bytes], *, read_at: int) -> None:
         """Hold nodes that were read while ``generation`` was ``read_at``, if it still is."""
-        with self._lock:
-            if self._generation != read_at or read_at % 2:
-                return
-            for node_id, content in nodes.items():
-                key = (kind, node_id)
-                if key not in self._nodes:
-                    self._held += len(content) + _OVERHEAD_BYTES
-                self._nodes[key] = content
-            while self._held > self._limit and self._nodes:
-                _, oldest = self._nodes.popitem(last=False)
-                self._held -= len(oldest) + _OVERHEAD_BYTES
+        with self._held.lock:
+            if self._generation == read_at and read_at % 2 == 0:
+                self._held.put(kind, nodes)
 
     def commit_begins(self) -> None:
-        with self._lock:
+        with self._held.lock:
             self._generation += 1
 
     def commit_ended(self, changed: Iterable[Key]) -> None:
-        with self._lock:
+        with self._held.lock:
             for key in changed:
-                content = self._nodes.pop(key, None)
-                if content is not None:
-                    self._held -= len(content) + _OVERHEAD_BYTES
+                self._held.drop(key)
             self._generation += 1
 
     def clear(self) -> None:
         """Drop everything: somebody else has written."""
-        with self._lock:
-            self._nodes.clear()
-            self._held = 0
+        with self._held.lock:
+            self._held.clear()
             self._generation += 2 + self._generation % 2
 
 
 class VersionedNodes:
-    """Serialized nodes with the version of their row, the oldest dropped first; safe for threads.
+    """Serialized nodes with the version of their row; safe for threads.
 
-    Every change of a node, its properties included, changes its row, whoever writes.
+    Every change of a node, its properties included, changes its row, whoever writes (decision 0012).
     """
 
     def __init__(self, limit_bytes: int) -> None:
-        self._limit = limit_bytes
-        self._held = 0
-        self._nodes: OrderedDict[Key, tuple[str, bytes]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._held: _Held[tuple[str, bytes]] = _Held(limit_bytes)
+
+    def reset_after_fork(self) -> None:
+        """Begin anew in a child, where the lock may be held by a thread that is not there."""
+        self._held.lock = threading.Lock()
+        self.clear()
 
     def find(self, kind: NodeKind, ids: Iterable[int]) -> dict[int, tuple[str, bytes]]:
         """Version and content of those of the nodes that are held, by id."""
-        nodes = self._nodes
-        found = {}
-        for node_id in ids:
-            held = nodes.get((kind, node_id))
-            if held is not None:
-                found[node_id] = held
-        return found
+        return self._held.find(kind, ids)
 
     def keep(self, kind: NodeKind, nodes: Mapping[int, tuple[str, bytes]]) -> None:
-        with self._lock:
-            for node_id, entry in nodes.items():
-                before = self._nodes.pop((kind, node_id), None)
-                if before is not None:
-                    self._held -= len(before[1]) + _OVERHEAD_BYTES
-                self._nodes[kind, node_id] = entry
-                self._held += len(entry[1]) + _OVERHEAD_BYTES
-            while self._held > self._limit and self._nodes:
-                _, (_, content) = self._nodes.popitem(last=False)
-                self._held -= len(content) + _OVERHEAD_BYTES
+        with self._held.lock:
+            self._held.put(kind, nodes)
 
     def clear(self) -> None:
         """Drop everything: another server may answer next, whose versions mean something else."""
-        with self._lock:
-            self._nodes.clear()
-            self._held = 0
-
-    def reset_after_fork(self) -> None:
-        self._lock = threading.Lock()
+        with self._held.lock:
+            self._held.clear()

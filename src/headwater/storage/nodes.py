@@ -99,9 +99,7 @@ def questions_of_messages(
     if locks and tx.dialect.is_server:
         # First, so that what is read after it is what nobody changes any more.
         statements.insert(0, _locked(kind))
-    return [
-        (statement, Values(batch)) for batch in batches(sorted(set(ids))) for statement in statements
-    ]
+    return [(statement, Values(batch)) for batch in batches(sorted(set(ids))) for statement in statements]
 
 
 @cache
@@ -129,9 +127,16 @@ def _add_messages(
         found[row[0]] = new(**dict(zip(names, row, strict=True)))
     owner = 0
     maps: tuple[MutableMapping[str, pb.Value], ...] = ()
-    for node_id, name, is_custom, int_value, double_value, string_value, proto_value, bool_value in (
-        property_rows
-    ):
+    for (
+        node_id,
+        name,
+        is_custom,
+        int_value,
+        double_value,
+        string_value,
+        proto_value,
+        bool_value,
+    ) in property_rows:
         if node_id != owner:
             node = found.get(node_id)
             owner, maps = node_id, (node.properties, node.custom_properties) if node is not None else ()

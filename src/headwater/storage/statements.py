@@ -46,7 +46,9 @@ class Prepared:
 
     def many(self, dialect: Dialect, rows: Sequence[Sequence[Any]]) -> tuple[str, Sequence[Sequence[Any]]]:
         """The text and each row's values in the driver's order."""
-        compiled = self._compiled.get((type(dialect), dialect.variant, False)) or self._compile(dialect, False)
+        compiled = self._compiled.get((type(dialect), dialect.variant, False)) or self._compile(
+            dialect, False
+        )
         if compiled.order is None:
             return compiled.text, rows
         return compiled.text, [compiled.arrange(row) for row in rows]

@@ -166,9 +166,7 @@ def users_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
     return [message for message in all_types(tx, kind) if message.name not in hidden]
 
 
-def _types(
-    tx: "Transaction", kind: NodeKind, column: str, wanted: Iterable[int | str]
-) -> list[TypeMessage]:
+def _types(tx: "Transaction", kind: NodeKind, column: str, wanted: Iterable[int | str]) -> list[TypeMessage]:
     """The types that have one of ``wanted`` in ``column``, by ascending id."""
     values = Values(sorted(wanted))
     return _assembled(kind, *tx.rows_of_each(_questions(kind, column, values))) if values else []
@@ -308,7 +306,8 @@ def _is_stored(stored: TypeMessage | None, given: TypeMessage) -> bool:
         stored is not None
         and dict(stored.properties) == dict(given.properties)
         and given.external_id in ("", stored.external_id)
-        and getattr(given, "base_type", UNSET_BASE_TYPE) in (UNSET_BASE_TYPE, getattr(stored, "base_type", None))
+        and getattr(given, "base_type", UNSET_BASE_TYPE)
+        in (UNSET_BASE_TYPE, getattr(stored, "base_type", None))
         and not (given.HasField("base_type") and getattr(given, "base_type", None) == UNSET_BASE_TYPE)
     )
 

@@ -24,7 +24,7 @@ from headwater.errors import (
     InvalidRequest,
     ResourceExhausted,
 )
-from headwater.storage.dialects.base import TOO_LARGE_A_RESULT, Connection, Dialect
+from headwater.storage.dialects.base import TOO_LARGE_A_RESULT, Dialect
 
 _MEMORY = ("", ":memory:")
 _PAGE_CACHE_KIB = 8_000
