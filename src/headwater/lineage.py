@@ -186,7 +186,7 @@ _REACHED, _OF_ARTIFACT, _OF_EXECUTION = 0, 1, 2
 
 @cache
 def _events_ahead(direction: Direction) -> Prepared:
-    """The artifacts ``ids``, those two hops on, and so on, and the events of all these and of what is between.
+    """The artifacts ``ids``, those two hops on and so on, and the events of these and of what is between.
 
     Nearest first, to a depth and a number: a recursive statement that is read row by row stops where its
     reader does. A row is ``_REACHED`` and an artifact id, or ``_OF_ARTIFACT`` or ``_OF_EXECUTION`` and an

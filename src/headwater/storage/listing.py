@@ -278,7 +278,7 @@ def _candidates(query: _Query, source: _Source, where: Filter | None, *, is_serv
     # Servers would find all that match before they drop repeated ones: so the limit comes first. The outer
     # join keeps nodes that are gone, or the limit would seem not to be reached.
     few = candidates.limit(_most()).subquery("candidate")
-    return sa.select(*columns).select_from(few.outerjoin(node, node.c.id == list(few.c)[0]))
+    return sa.select(*columns).select_from(few.outerjoin(node, node.c.id == next(iter(few.c))))
 
 
 def _most() -> sa.BindParameter[int]:

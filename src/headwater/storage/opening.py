@@ -39,8 +39,8 @@ def open_database(
 
     Made are the tables in an empty database, and on a server the database itself, unless
     ``create_database`` is false. An in-memory URL names one store for the life of the process, whoever
-    opens it, unless ``private``. ``options`` go to ``FileDatabase`` or ``PooledDatabase``; those that only the
-    other one has are left out.
+    opens it, unless ``private``. ``options`` go to ``FileDatabase`` or ``PooledDatabase``; those that only
+    the other one has are left out.
 
     Raises:
         InvalidRequest: not a URL of a supported database.

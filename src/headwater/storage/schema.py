@@ -1,9 +1,9 @@
 """The tables of MLMD's schema version 10, with the two indexes it lacks, and one table of our own.
 
 Names, columns and keys are those of MLMD, whose engine opens the same databases; the only additions
-are the indexes in ``OWN_INDEXES`` and ``request_table``. Databases that MLMD made on PostgreSQL and MySQL have
-32 bits where these columns have 64, which either engine reads. In every property table the column that names the node has the key
-``node_id``, so that one statement serves all three kinds.
+are the indexes in ``OWN_INDEXES`` and ``request_table``. Databases that MLMD made on PostgreSQL and MySQL
+have 32 bits where these columns have 64, which either engine reads. In every property table the column
+that names the node has the key ``node_id``, so that one statement serves all three kinds.
 
 Names are never quoted, because MLMD does not quote them: PostgreSQL folds them to lower case.
 """

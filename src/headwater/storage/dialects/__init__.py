@@ -43,8 +43,8 @@ def dialect_for(database_url: str, *, create: bool = True) -> Dialect:
         # What looks like a URL may hold a password.
         given = "this" if "@" in database_url or ":" in database_url else repr(database_url)
         raise InvalidRequest(
-            f"{given} is not a database URL; write for example sqlite:////var/lib/headwater.db (four slashes for "
-            "an absolute path) or postgresql://user:password@host/database"
+            f"{given} is not a database URL; write for example sqlite:////var/lib/headwater.db (four slashes "
+            "for an absolute path) or postgresql://user:password@host/database"
         ) from error
     backend = url.get_backend_name()
     if backend == "sqlite":

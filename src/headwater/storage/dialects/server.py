@@ -59,7 +59,7 @@ class ServerDialect(Dialect):
         raise NotImplementedError
 
     def around_whole_read(self, timeout_s: float | None) -> tuple[Sequence[Call], Sequence[Call]]:
-        """What comes before and after queries of one ``run`` to make them a transaction as of ``begin_read``."""
+        """What comes before and after queries of one ``run`` to make them a transaction of their own."""
         return self.begin_read(timeout_s), (self.commit,)
 
     def reservation(self, table: sa.Table, count: int) -> Sequence[Call]:
