@@ -58,7 +58,9 @@ def connected(url: str) -> Iterator[sa.Connection]:
     """A connection that commits each statement."""
     if backend_of(url) == "mysql":
         # Texts are UTF-8 bytes that look like latin1, as ML Metadata has them; a dump shows them as text.
-        url = sa.make_url(url).update_query_dict({"charset": "utf8mb4"}).render_as_string(hide_password=False)
+        # Of the drivers, PyMySQL does not notice that the charset is then changed.
+        utf8 = sa.make_url(url).set(drivername="mysql+pymysql").update_query_dict({"charset": "utf8mb4"})
+        url = utf8.render_as_string(hide_password=False)
     engine = dialect_for(url).engine()
     try:
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

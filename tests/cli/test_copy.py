@@ -37,10 +37,8 @@ def test_a_copy_is_told_table_by_table(run, taxi, target):
     header, *rows = result.stdout.splitlines()[: TABLES + 1]
     assert header.split() == ["table", "rows", "digest"]
     assert {row.split()[0]: int(row.split()[1]) for row in rows}["Artifact"] == 5
-    assert result.stdout.endswith(
-        f"{target} is a copy of {taxi.url}: {sum(int(row.split()[1]) for row in rows)} rows are equal on both "
-        "sides\n"
-    )
+    total = sum(int(row.split()[1]) for row in rows)
+    assert result.stdout.endswith(f"{target} is a copy of {taxi.url}: {total} rows are equal on both sides\n")
     assert "copying Artifact\n" in result.stderr
     assert "comparing Artifact\n" in result.stderr
     with connect(target) as store:
@@ -88,9 +86,9 @@ def test_rows_that_cannot_be_stored_are_named_with_exit_code_1(run, taxi, target
 
     assert result.exit_code == 1
     assert result.stdout == (
-        f"Artifact id={taxi.raw}, uri: is not UTF-8; mend it in the source ('headwater db check' names all such "
-        f"rows)\n1 rows cannot be stored in {target}; nothing more was copied. Mend them in the source, and "
-        "repeat the command\n"
+        f"Artifact id={taxi.raw}, uri: is not UTF-8; mend it in the source ('headwater db check' names all "
+        f"such rows)\n1 rows cannot be stored in {target}; nothing more was copied. Mend them in the source, "
+        "and repeat the command\n"
     )
 
 

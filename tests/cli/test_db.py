@@ -312,8 +312,8 @@ def test_check_finds_a_sequence_that_is_behind(run, filled):
 
     assert result.exit_code == 1
     assert result.stdout == (
-        "the sequence public.context_id_seq is at 1000 and ids go up to 5000, so new ones would be taken; run "
-        "SELECT setval('public.context_id_seq', 5000)\n"
+        "the sequence public.context_id_seq is at 1000 and ids go up to 5000, so new ones would be taken; "
+        "run SELECT setval('public.context_id_seq', 5000)\n"
     )
 
 

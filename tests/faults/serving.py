@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -100,15 +101,18 @@ def at_once(count: int, work: Callable[..., T], *arguments: object) -> list[T]:
 @contextmanager
 def servers() -> Iterator[Serve]:
     """Start servers as ``serve(url, *arguments)``; they end with the block."""
-    with ExitStack() as closing:
+    with ExitStack() as closing, tempfile.TemporaryFile("w+") as log:
 
         def serve(url: str, *arguments: object) -> Serving:
             command = [sys.executable, "-m", "headwater.cli", "serve", "--database-url", url, "--port", "0"]
             process = subprocess.Popen(
-                [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+                [*command, *map(str, arguments)], stdout=subprocess.PIPE, stderr=log, text=True
             )
             line = process.stdout.readline()
-            assert line.startswith("headwater ready on "), f"it ended with {process.wait()}"
+            if not line.startswith("headwater ready on "):
+                process.wait()
+                log.seek(0)
+                raise AssertionError(f"it ended with {process.returncode}:\n{log.read()[-4000:]}")
             serving = Serving(process, int(line.rpartition(":")[2]))
             closing.callback(serving.close)
             return serving

@@ -1,5 +1,6 @@
 """Somebody else writes the same thing at the worst moment: between any two statements of a request."""
 
+import itertools
 import threading
 from collections.abc import Iterator
 
@@ -82,13 +83,15 @@ def changing(call: Call, name: str) -> rpc.PutArtifactsRequest:
     return request
 
 
-@pytest.mark.parametrize("what", ["a name", "a change"])
-@pytest.mark.parametrize("is_careful", [False, True], ids=["at once", "step by step"])
+@pytest.mark.parametrize(
+    ("what", "is_careful"), list(itertools.product(("a name", "a change"), (False, True)))
+)
 def test_the_same_request_at_another_server_at_the_same_moment(
-    is_careful: bool, what: str, backend: str, faulty: FaultyDatabase, database: Database, call: Call
+    what: str, is_careful: bool, backend: str, faulty: FaultyDatabase, database: Database
 ) -> None:
     """It is not refused for what it has done itself."""
     here, there = Service(faulty), Service(database)
+    call = EmbeddedTransport(database).call
     types = put_types(call)
     if what == "a change":
         call("PutArtifacts", named(types, "taxi"))

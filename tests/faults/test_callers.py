@@ -66,12 +66,11 @@ def running(backend: str, url: str) -> int:
     """How many statements run in a database at the moment that sleep."""
     name = sa.make_url(url).database
     if backend == "postgresql":
-        query = (
-            f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}' AND state = 'active' AND query LIKE "
-            "'%pg_sleep%'"
-        )
+        of_database = f"pg_stat_activity WHERE datname = '{name}' AND state = 'active'"
+        query = f"SELECT count(*) FROM {of_database} AND query LIKE '%pg_sleep%'"
     else:
-        query = f"SELECT count(*) FROM information_schema.processlist WHERE db = '{name}' AND info LIKE '%sleep(%'"
+        of_database = f"information_schema.processlist WHERE db = '{name}'"
+        query = f"SELECT count(*) FROM {of_database} AND info LIKE '%sleep(%'"
     return server_of(backend).execute(query)[0][0]
 
 
@@ -143,7 +142,7 @@ def test_a_client_that_hangs_up_stops_its_read(backend: str, store_url: str, ser
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
             if backend == "postgresql"
-            else "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table metadata%'"
+            else "SELECT count(*) FROM information_schema.processlist WHERE state LIKE 'Waiting for table m%'"
         )
         until(lambda: server_of(backend).execute(waiting)[0][0] == 1)
 

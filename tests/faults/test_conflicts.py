@@ -67,7 +67,7 @@ def test_a_deadlock_with_another_program_is_repeated(
     first_id, *_, last_id = ids = put_nodes(call, types)
     for turn in range(4):
         with somebody_else(backend, store_url) as other, ThreadPoolExecutor(2) as threads:
-            # It holds the last row; the request locks the first and waits for the last; then it wants the first.
+            # It holds the last row; the request locks the first and waits for it; then it wants the first.
             other.execute(f"UPDATE Artifact SET state = 1 WHERE id = {last_id}")
             request = threads.submit(call, "PutArtifacts", change(types, ids, f"s3://{turn}"))
             while not waiting_for_locks(backend, store_url):

@@ -188,7 +188,7 @@ def test_a_second_fault_while_a_request_is_repeated(
     statements = faulty.plan.seen
     written = rows_of_tables(backend, store_url) - before
 
-    # First the answer to COMMIT is lost, or the last statement fails; then each statement of the next attempt.
+    # The answer to COMMIT is lost, or the last statement fails; then each statement of the next attempt.
     for first, fault in ((statements, KILLED), (statements - 1, FAULTS[backend][0])):
         for second in range(first + 1, first + 200):
             faulty.plan = Plan({})

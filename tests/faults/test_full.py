@@ -141,9 +141,10 @@ def test_too_many_connections(narrow_server: Server) -> None:
     except Unavailable as refused:
         said = str(refused)
 
+    kind = "PostgreSQL" if narrow_server.backend == "postgresql" else "MySQL"
     assert said == (
-        f"{'PostgreSQL' if narrow_server.backend == 'postgresql' else 'MySQL'} at 127.0.0.1:{narrow_server.port} "
-        "has no connection left; raise its max_connections or lower --database-connections"
+        f"{kind} at 127.0.0.1:{narrow_server.port} has no connection left; raise its max_connections or lower "
+        "--database-connections"
     )
     assert "s3kr1t" not in said
     # Who is in goes on.

@@ -186,9 +186,7 @@ def test_a_user_who_may_only_read(own_server: Server, own_url: str, user: str) -
     store = open_transport(own_server.url(database, user=user, password=SECRET))
 
     assert len(store.call("GetArtifactTypes", rpc.GetArtifactTypesRequest()).artifact_types) == 1
-    with pytest.raises(
-        FailedPrecondition, match="the database user lacks a right.*GRANT SELECT, INSERT, UPDATE"
-    ):
+    with pytest.raises(FailedPrecondition, match="the database user lacks a right"):
         store.call("PutArtifacts", an_artifact(types))
     store.close()
 
@@ -353,7 +351,8 @@ def test_tables_of_an_engine_without_transactions(own_server: Server, own_url: s
     said = refusal(own_url, DatabaseRefused)
 
     assert said == (
-        "the table Artifact is of the engine MyISAM, which loses writes; run ALTER TABLE Artifact ENGINE=InnoDB"
+        "the table Artifact is of the engine MyISAM, which loses writes; "
+        "run ALTER TABLE Artifact ENGINE=InnoDB"
     )
 
 

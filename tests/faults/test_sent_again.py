@@ -13,7 +13,11 @@ from faults.serving import Client, Serve, at_once, client_of
 from proxies import Proxy
 
 from headwater.embedded import EmbeddedTransport, open_transport
+from headwater.service.dispatch import Service
+from headwater.storage import schema
 from headwater.storage.opening import open_database
+from headwater.storage.requests import forget_old
+from headwater.storage.statements import Prepared
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
 WRITERS = 12
@@ -130,9 +134,9 @@ def test_a_server_is_killed_between_commit_and_answer(serve: Serve, backend: str
     database = sa.make_url(file_url).database
     for number in range(3):
         request, request_id = step(types, f"step {number}"), uuid.uuid4().hex
-        # The answer is on its way for a second, in which the row shows that the commit is through.
+        # The answer is on its way for half a second, in which the row shows that the commit is through.
         with (
-            Proxy(f"127.0.0.1:{killed.port}", delay_ms=1500) as proxy,
+            Proxy(f"127.0.0.1:{killed.port}", delay_ms=500) as proxy,
             server_of(backend).connection(database) as db,
         ):
             client = client_of(int(proxy.address.rpartition(":")[2]))
@@ -143,8 +147,10 @@ def test_a_server_is_killed_between_commit_and_answer(serve: Serve, backend: str
             while not found and time.monotonic() < patience:
                 cursor.execute(f"SELECT count(*) FROM headwater_request WHERE request_id = '{request_id}'")
                 ((found,),) = cursor.fetchall()
-            killed.kill()
+            assert found
+            # In this order: what a server has sent before it ends, a proxy still delivers.
             proxy.cut()
+            killed.kill()
             with pytest.raises(grpc.RpcError) as lost:
                 answer.result()
             assert lost.value.code() is grpc.StatusCode.UNAVAILABLE
@@ -191,3 +197,28 @@ def test_the_answer_to_commit_is_lost_on_the_way(backend: str, store_url: str) -
             assert trap.sprung
             assert steps_stored(call)[f"step {number}"] == 1  # type: ignore[arg-type]
         database.close()
+
+
+@pytest.mark.backends("postgresql", "mysql")
+def test_answers_are_forgotten_in_time(store_url: str) -> None:
+    """Those whose ids clients chose after a day, those of the server's own after ten minutes."""
+    minute_ms = 60_000
+    now_ms = 1_700_000_000_000
+    database = open_database(store_url, clock=lambda: now_ms)
+    service, call = Service(database), EmbeddedTransport(database).call
+    types = put_types(call)
+    named = step(types, "named").SerializeToString()
+    first = service.answer_bytes("PutExecution", named, request_id="id 1")
+    call("PutExecution", step(types, "nameless"))
+    left = []
+    for minutes in (9, 2, 23 * 60):
+        now_ms += minutes * minute_ms
+        database.write(forget_old)
+        left.append(len(database.read(lambda tx: tx.rows(Prepared(sa.select(schema.request_table))))))
+
+    assert left == [3, 1, 1]
+    assert service.answer_bytes("PutExecution", named, request_id="id 1") == first
+    now_ms += 2 * 60 * minute_ms
+    database.write(forget_old)
+    assert service.answer_bytes("PutExecution", named, request_id="id 1") != first
+    database.close()

@@ -6,6 +6,7 @@ import random
 import string
 from collections.abc import Iterator
 from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import pytest
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from databases import BACKENDS, Unobtainable, empty_database, server_of
 from differential.sequences import Generator
 from differential.sides import CODES, Answer
 from google.protobuf.message import Message
+from proxies import Proxy
 from support import Call, mlmd_engine, needs_mlmd
 
 from headwater import errors
@@ -348,6 +350,42 @@ def test_a_copy_that_goes_on_takes_in_what_was_changed_meanwhile(changing, datab
     assert copied.resumed
     assert is_equal(copied)
     assert read(database_url) == read(changing)
+
+
+@pytest.mark.backends("postgresql", "mysql")
+@pytest.mark.parametrize("calls", [3, 9, 20])
+def test_a_copy_goes_on_after_the_connection_to_the_target_was_lost(small, database_url, calls):
+    counted = itertools.count(1)
+    parts = urlsplit(database_url)
+
+    with Proxy(f"{parts.hostname}:{parts.port}") as proxy:
+
+        def cut(phase: str, table: str, done: int, total: int) -> None:
+            if next(counted) == calls:
+                proxy.cut()
+
+        with pytest.raises(errors.Unavailable, match="connection to the target was lost; run the same"):
+            copy(small, proxy.url(database_url), cut)
+
+    assert is_equal(copy(small, database_url))
+
+
+@pytest.mark.backends("postgresql", "mysql")
+def test_a_copy_goes_on_after_the_connection_to_the_source_was_lost(backend, tmp_path):
+    target = f"sqlite:///{tmp_path}/target.db"
+    with empty_database(backend) as url:
+        fill(url)
+        parts = urlsplit(url)
+        with Proxy(f"{parts.hostname}:{parts.port}") as proxy:
+
+            def cut(phase: str, table: str, done: int, total: int) -> None:
+                proxy.cut()
+
+            with pytest.raises(errors.Unavailable, match="connection to the source was lost; run the same"):
+                copy(proxy.url(url), target, cut)
+
+            assert is_equal(copy(proxy.url(url), target))
+        assert read(target) == read(url)
 
 
 def test_an_unfinished_copy_cannot_be_opened_as_a_store(small, database_url):

@@ -253,3 +253,26 @@ def test_a_new_store_survives_four_programs_making_it_at_once(
     assert [process.wait() for process in processes] == [0, 0, 0, 0]
     with connect(database_url) as connection:
         assert connection.exec_driver_sql("SELECT count(*) FROM Type").scalar() == 9
+
+
+@pytest.mark.parametrize("index", ["idx_artifact_last_update_time_since_epoch", *sorted(OURS)])
+def test_a_store_that_lacks_an_index_is_served_and_left_as_it_is(
+    connect: Connect, backend: str, store: str, index: str
+) -> None:
+    table = next(table.name for table in schema.MLMD_TABLES for i in table.indexes if i.name == index)
+    change(connect, store, f"DROP INDEX {index}" + (f" ON {table}" if backend == "mysql" else ""))
+    served = open_transport(store)
+    request = rpc.PutArtifactsRequest()
+    for _ in range(3):
+        request.artifacts.add(type_id=1)
+    ids = served.call("PutArtifacts", request).artifact_ids
+    newest = rpc.GetArtifactsRequest()
+    newest.options.order_by_field.field = newest.options.order_by_field.LAST_UPDATE_TIME
+
+    listed = served.call("GetArtifacts", newest).artifacts
+    served.close()
+
+    assert [artifact.id for artifact in listed] == list(ids)
+    with connect(store) as connection:
+        indexes = sa.inspect(connection).get_indexes(table.lower() if backend == "postgresql" else table)
+    assert index not in {found["name"] for found in indexes}

@@ -6,6 +6,7 @@ Imports of weight happen inside the commands: ``headwater --help`` loads click a
 """
 
 import os
+import sys
 
 import click
 
@@ -48,6 +49,11 @@ def main() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False
+
+
+def metadata_store_server() -> None:
+    """The command of that name: ML Metadata's server binary has it."""
+    main(args=["mlmd-server", *sys.argv[1:]])
 
 
 for command in (artifact, execution, context, types, lineage, export, serve, mlmd_server, db):

@@ -1,8 +1,12 @@
 """The store of a server, over gRPC."""
 
 import json
+import random
+import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 import grpc
 from google.protobuf.message import Message
@@ -10,6 +14,8 @@ from google.protobuf.message import Message
 from headwater import errors
 from headwater.client.transport import MESSAGES, SERVICE_NAME
 from headwater.config import MIB
+
+_Method: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, Message]"
 
 ERRORS: Mapping[grpc.StatusCode, type[errors.HeadwaterError]] = {
     # We cancel nothing: a server that stops just now says this of calls that it has not begun.
@@ -32,8 +38,16 @@ ERRORS: Mapping[grpc.StatusCode, type[errors.HeadwaterError]] = {
 }
 """What each status code other than OK is raised as."""
 
+REQUEST_ID = "headwater-request-id"
+"""Metadata of a write: an id under which the server recognises it when it is sent again (decision 0010)."""
+
 MOST_RETRIES = 4
 """gRPC makes five attempts at most, whatever a service config asks."""
+
+# How long a write is repeated that has no time limit of its own: a server is started again in less.
+_PATIENCE_S = 30.0
+_FIRST_PAUSE_S = 0.1
+_LONGEST_PAUSE_S = 2.0
 
 
 class GrpcTransport:
@@ -50,8 +64,10 @@ class GrpcTransport:
         max_message_bytes: largest answer that is accepted; a larger one is ``ResourceExhausted``.
         retries: how often a call is repeated, 0 to 4, with pauses that double from 0.1 s. Repeated are
             calls that were ``Aborted``, and reads that met ``Unavailable``. A write that met
-            ``Unavailable`` may have been carried out, so it is repeated only where gRPC knows that it
-            never reached the server.
+            ``Unavailable`` may have been carried out. A server of headwater's recognises it when it is
+            sent again, and answers as it did then; so there, unless this is 0, it is repeated until
+            ``timeout_s`` is over, or for 30 s if there is no limit. Elsewhere, or if no call was answered
+            before, it is repeated only where gRPC knows that it never reached the server.
 
     Raises:
         InvalidRequest: ``retries`` out of range, or one of ``cert_file`` and ``key_file`` without the other.
@@ -80,25 +96,33 @@ class GrpcTransport:
             channel = grpc.secure_channel(target, credentials, options=options)
         else:
             channel = grpc.insecure_channel(target, options=options)
-        self._attach(channel, timeout_s)
+        self._attach(channel, timeout_s, repeats_writes=retries > 0)
 
     @classmethod
     def over(cls, channel: grpc.Channel, *, timeout_s: float | None = None) -> "GrpcTransport":
-        """A transport over a channel made elsewhere, with its options. ``close`` closes the channel."""
+        """A transport over a channel made elsewhere, with its options. ``close`` closes the channel.
+
+        What is repeated is only what those options say.
+        """
         transport = cls.__new__(cls)
-        transport._attach(channel, timeout_s)
+        transport._attach(channel, timeout_s, repeats_writes=False)
         return transport
 
-    def _attach(self, channel: grpc.Channel, timeout_s: float | None) -> None:
+    def _attach(self, channel: grpc.Channel, timeout_s: float | None, *, repeats_writes: bool) -> None:
         self._channel = channel
         self._timeout_s = timeout_s
-        self._methods = {
+        self._repeats_writes = repeats_writes
+        self._is_recognised = False
+        """Whether the server has shown that it recognises a write that is sent again."""
+        self._closed = False
+        self._methods: dict[str, _Method] = {
             name: channel.unary_unary(
                 f"/{SERVICE_NAME}/{name}",
-                request_serializer=request_class.SerializeToString,
+                # Requests are serialized once, since they must be the same bytes when they are sent again.
+                request_serializer=None,
                 response_deserializer=response_class.FromString,
             )
-            for name, (request_class, response_class) in MESSAGES.items()
+            for name, (_, response_class) in MESSAGES.items()
         }
 
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
@@ -109,15 +133,69 @@ class GrpcTransport:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
         if limit_s is not None and limit_s <= 0:  # gRPC may be faster than its own clock.
             raise errors.DeadlineExceeded(f"{rpc} was given no time: its timeout is {limit_s} s")
+        data = request.SerializeToString()
+        if not self._repeats_writes:
+            return self._send(method, data, limit_s)
+        if rpc.startswith("Get"):
+            # A read needs no id; but the answer shows what kind of server this is.
+            return self._send(method, data, limit_s, None if self._is_recognised else uuid.uuid4().hex)
+        return self._write(method, data, limit_s)
+
+    def _write(self, method: _Method, data: bytes, limit_s: float | None) -> Message:
+        """Send a write, again and again if need be, under one id."""
+        request_id = uuid.uuid4().hex
+        deadline = None if limit_s is None else time.monotonic() + limit_s
         try:
-            answer: Message = method(request, timeout=limit_s)
+            return self._send(method, data, limit_s, request_id)
+        except errors.Unavailable as error:
+            if not self._is_recognised:
+                raise
+            failure = error
+        if deadline is None:
+            deadline = time.monotonic() + _PATIENCE_S
+        pause_s = _FIRST_PAUSE_S
+        while not self._closed and time.monotonic() + pause_s < deadline:
+            # Not all clients of a server that was restarted should come at the same moment.
+            time.sleep(pause_s * random.uniform(0.5, 1.0))
+            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            try:
+                return self._send(method, data, deadline - time.monotonic(), request_id, waits=True)
+            except errors.Unavailable as error:
+                failure = error
+            except errors.DeadlineExceeded:
+                # There was nobody to connect to.
+                break
+        raise failure
+
+    def _send(
+        self,
+        method: _Method,
+        data: bytes,
+        timeout_s: float | None,
+        request_id: str | None = None,
+        *,
+        waits: bool = False,
+    ) -> Message:
+        """Send a request once; ``waits`` is for a connection to be made, if there is none now."""
+        metadata = None if request_id is None else ((REQUEST_ID, request_id),)
+        try:
+            answer, call = method.with_call(
+                data, timeout=timeout_s, metadata=metadata, wait_for_ready=waits or None
+            )
         except grpc.RpcError as error:
+            self._learn(error)
             raise _as_ours(error) from error
         except ValueError as error:  # What grpc raises on a closed channel.
             raise errors.Unavailable("the connection to the store is closed") from error
+        self._learn(call)
         return answer
 
+    def _learn(self, call: grpc.Call | grpc.RpcError) -> None:
+        if not self._is_recognised and isinstance(call, grpc.Call):
+            self._is_recognised = any(name == REQUEST_ID for name, _ in call.trailing_metadata() or ())
+
     def close(self) -> None:
+        self._closed = True
         self._channel.close()
 
     def __enter__(self) -> "GrpcTransport":

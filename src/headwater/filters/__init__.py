@@ -32,6 +32,8 @@ class Filter:
     """Filters of one kind and shape have the same SQL and differ in ``values`` only."""
     own: sa.ColumnElement[bool] | None
     """Conditions on the node's own row, a row of ``kind.table``."""
+    own_is_selective: bool
+    """Whether few nodes are likely to fulfil them, and an index finds these."""
     neighbourhoods: tuple[Neighbourhood, ...]
     values: Mapping[str, object]
     """Values of the parameters by name; lists are ``Values``. A parameter may occur often, or not at all."""
@@ -57,7 +59,9 @@ def _compile(text: str, kind: NodeKind) -> Filter:
         conditions = _conditions(shape)
     except Fault as fault:
         raise located(text, fault) from None
-    return Filter(conditions.shape, conditions.own, conditions.neighbourhoods, values)
+    return Filter(
+        conditions.shape, conditions.own, conditions.own_is_selective, conditions.neighbourhoods, values
+    )
 
 
 _remembered = lru_cache(limits.CACHED_TEXTS)(_compile)
@@ -67,6 +71,7 @@ _remembered = lru_cache(limits.CACHED_TEXTS)(_compile)
 class _Conditions:
     shape: str
     own: sa.ColumnElement[bool] | None
+    own_is_selective: bool
     neighbourhoods: tuple[Neighbourhood, ...]
 
 
@@ -81,4 +86,5 @@ def _conditions(shape: Shape) -> _Conditions:
     whole = parse(shape, row_of)
     conjuncts = whole.parts if whole.connective == "AND" else (whole,)
     own, neighbourhoods = arrange(node, rows, conjuncts)
-    return _Conditions(str(shape), own, neighbourhoods)
+    is_selective = any(conjunct.is_selective for conjunct in conjuncts if not conjunct.rows)
+    return _Conditions(str(shape), own, is_selective, neighbourhoods)

@@ -30,6 +30,8 @@ class Neighbourhood:
     """Conditions that are true of every row and let an index find the rows by name."""
     _needs_node: bool
     """Whether the conditions speak of the node's own columns too."""
+    is_selective: bool
+    """Whether few nodes are likely to match, and an index finds them."""
 
     def exists(self) -> sa.ColumnElement[bool]:
         """Whether the node of the enclosing statement, a row of ``kind.table``, has such rows."""
@@ -59,17 +61,16 @@ class Neighbourhood:
 
     def _exist(self, rows: Sequence[Row], of: Row) -> sa.ColumnElement[bool]:
         """Whether the node that ``of`` speaks of in the enclosing statement has fitting ``rows``."""
-        enclosing = [*of.tables, self._node.table]
-        return (
+        first: sa.Select[Any] = (
             sa.select(sa.literal_column("1"))
             .select_from(*self._tables(rows))
             .where(*(row.node_id == of.node_id for row in rows), *self._conditions(rows))
-            .correlate(*enclosing)
-            # Nodes are to be tested one after the other. PostgreSQL would rather join all there are, and take
-            # seconds to decide in which order.
-            .suffix_with("OFFSET 0", dialect="postgresql")
-            .exists()
+            .correlate(*of.tables, self._node.table)
+            .limit(sa.literal_column("1"))
         )
+        # Node is to be tested after node, until there are enough. Of an EXISTS, databases would rather make a
+        # join with all there are, and PostgreSQL take seconds to decide in which order.
+        return first.scalar_subquery().is_not(None)
 
     def _tables(self, rows: Sequence[Row]) -> list[sa.FromClause]:
         return [table for row in rows for table in row.tables]
@@ -97,6 +98,7 @@ def arrange(
                 sa.and_(parts.sql, *_types_present(parts, node, rows)),
                 _key_conditions(parts, node, rows),
                 parts.mentions_node,
+                parts.is_selective,
             )
         )
     return own, tuple(neighbourhoods)

@@ -14,6 +14,11 @@ from headwater.filters.sql import SQL_TYPES, Sql, in_list
 from headwater.filters.typed import Typed, made, number, one_type, require, settled
 
 _LONGEST_CHAIN = 50
+# Columns with an index, of which few rows have one value as a rule.
+_KEYS = frozenset(
+    {"id", "name", "external_id", "uri", "artifact_id", "execution_id"}
+    | {"int_value", "double_value", "string_value"}
+)
 
 # Connectives
 
@@ -32,6 +37,7 @@ def connect(connective: str, parts: Sequence[Typed]) -> Typed:
         connective=connective,
         types_present=together(*(part.types_present for part in flat)),
         names_fixed=together(*(part.names_fixed for part in flat)),
+        is_selective=(any if connective == "AND" else all)(part.is_selective for part in flat),
     )
 
 
@@ -92,8 +98,10 @@ def _fixed(whole: Typed, left: Typed, of: Column, row_of: Callable[[int | None],
     if left.types:
         by_type = row_of(of.neighbour).type_is(to.parameter, is_list=to.is_list)
         return replace(whole, sql=by_type, types_present=left.types)
+    if of.field in _KEYS:
+        whole = replace(whole, is_selective=True)
     if of.field == "name":
-        return replace(whole, names_fixed=frozenset((of.neighbour,)))
+        whole = replace(whole, names_fixed=frozenset((of.neighbour,)))
     return whole
 
 

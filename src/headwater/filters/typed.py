@@ -45,6 +45,8 @@ class Typed:
     """Those of which the type is known to be stored if it is true."""
     names_fixed: frozenset[int | None] = _NONE
     """Rows whose name is one of a few given ones if it is true."""
+    is_selective: bool = False
+    """Whether it is likely to be true of few rows only, which an index finds."""
 
 
 def column(row: Row, operand: Column, at: int) -> Typed:

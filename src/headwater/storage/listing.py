@@ -7,12 +7,12 @@ is found by asking each condition for its first few nodes: the cost of a page do
 in either case.
 
 A file is asked one condition after the other, until one leaves few. A server is asked all at once, together
-with what orders the nodes, since a round trip costs more than they do; if each leaves few, the page is what
-their answers have in common.
+with what orders the nodes, since a round trip costs more than they do; it passes over the dearer ones itself
+if another leaves few. If each condition leaves few, the page is what their answers have in common.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Protocol
 
@@ -42,6 +42,10 @@ class Neighbourhood(Protocol):
     def repeats(self) -> bool:
         """Whether an id may come more than once among ``candidates``."""
 
+    @property
+    def is_selective(self) -> bool:
+        """Whether few nodes are likely to match, and an index finds them."""
+
     def candidates(self) -> sa.Select[Any]:
         """The ids of all nodes that match, and perhaps of some that are gone."""
 
@@ -56,6 +60,10 @@ class Filter(Protocol):
     @property
     def own(self) -> sa.ColumnElement[bool] | None:
         """Conditions on the node's own row."""
+
+    @property
+    def own_is_selective(self) -> bool:
+        """As ``Neighbourhood.is_selective``."""
 
     @property
     def neighbourhoods(self) -> Sequence[Neighbourhood]:
@@ -115,19 +123,23 @@ def list_page(
     )
     values: dict[str, Any] = dict(where.values) if where else {}
     values |= {"scope": scope.context_id if scope.type_id is None else scope.type_id}
-    few: Collection[int] | None
+    sources = _sources(query, where)
     if tx.dialect.is_server:
         found = _few_of_each(tx, query, where, values)
-        if found and None not in found:
-            return _page_of([nodes for nodes in found if nodes is not None], order, after, limit)
-        few = min((nodes for nodes in found if nodes is not None), key=len, default=None)
     else:
-        few = _first_few(tx, query, where, values)
-    if few is not None:
-        values["few"] = Values(few)
+        found = _first_few(tx, query, where, values)
+    known = frozenset(found)
+    if found:
+        first, *others = found.values()
+        values["few"] = Values(node_id for node_id in first if all(node_id in other for other in others))
+        if not values["few"]:
+            return []
+        if len(known) == len(sources) and tx.dialect.is_server:
+            rows = [(first[node_id], node_id) for node_id in values["few"]]
+            return _page_of(rows, order, after, limit)
     if after is not None:
         values |= {"after_value": after.value, "after_id": after.node_id}
-    statement = _page_statement(query, few is not None, _Compiled(where))
+    statement = _page_statement(query, known if found else None, _Compiled(where))
     rows = tx.rows(statement, *(values.get(name) for name in _names(where)), limit)
     return [Position(value, node_id) for node_id, value in rows]
 
@@ -142,7 +154,7 @@ def all_ids(tx: Transaction, kind: NodeKind, scope: Scope = EVERYTHING) -> list[
 def matching(tx: Transaction, kind: NodeKind, ids: Sequence[int], where: Filter) -> set[int]:
     """Those of ``ids`` that match."""
     query = _Query(kind, Order(), False, False, False, where.shape)
-    statement = _page_statement(query, True, _Compiled(where))
+    statement = _page_statement(query, frozenset(), _Compiled(where))
     questions = []
     for batch in batches(ids):
         values = {**where.values, "few": Values(batch)}
@@ -157,7 +169,7 @@ _Source = str | int
 
 
 def _sources(query: "_Query", where: Filter | None) -> list[_Source]:
-    """The conditions of a page, all of them, that may leave few nodes."""
+    """The conditions of a page that may leave few nodes, first those that are likely to."""
     sources: list[_Source] = []
     if where is not None:
         sources += range(len(where.neighbourhoods))
@@ -165,47 +177,51 @@ def _sources(query: "_Query", where: Filter | None) -> list[_Source]:
             sources.append("own")
     if query.by_type or (query.by_context and (where is not None or query.order.column != "id")):
         sources.append("scope")
-    return sources
+    return sorted(sources, key=lambda source: not _is_selective(source, where))
+
+
+def _is_selective(source: _Source, where: Filter | None) -> bool:
+    if where is None or source == "scope":
+        return False
+    return where.neighbourhoods[source].is_selective if isinstance(source, int) else where.own_is_selective
+
+
+def _few(source: _Source, where: Filter | None) -> int:
+    repeats = where is not None and isinstance(source, int) and where.neighbourhoods[source].repeats
+    return _FEW_REPEATED if repeats else _FEW
 
 
 def _first_few(
     tx: Transaction, query: "_Query", where: Filter | None, values: Mapping[str, Any]
-) -> list[int] | None:
-    """The nodes of the first condition that leaves few; ``None`` if each leaves many."""
+) -> dict[_Source, dict[int, int]]:
+    """The first condition that leaves few nodes, and these; nothing if each leaves many."""
     for source in _sources(query, where):
         statement = _candidates_statement(query, source, _Compiled(where))
-        rows = tx.rows(statement, *(values.get(name) for name in _candidate_names(where)), _FEW + 1)
+        rows = tx.rows(statement, *(values.get(name) for name in _candidate_names(where)))
         if len(rows) <= _FEW:
-            return [row[0] for row in rows]
-    return None
+            return {source: dict.fromkeys((row[0] for row in rows), 0)}
+    return {}
 
 
 def _few_of_each(
     tx: Transaction, query: "_Query", where: Filter | None, values: Mapping[str, Any]
-) -> list[dict[int, int] | None]:
-    """For each condition its nodes, with the values that order them, or ``None`` if it leaves many."""
+) -> dict[_Source, dict[int, int]]:
+    """The conditions that leave few nodes, each with all of these and the values that order them."""
     sources = _sources(query, where)
-    most = [
-        _FEW_REPEATED if where and isinstance(source, int) and where.neighbourhoods[source].repeats else _FEW
-        for source in sources
-    ]
     given = [values.get(name) for name in _candidate_names(where)]
-    answers = tx.rows_of_each([
-        (_candidates_statement(query, source, _Compiled(where)), *given, count + 1)
-        for source, count in zip(sources, most, strict=True)
-    ])  # fmt: skip
-    return [
-        None if len(rows) > count else {node_id: value for node_id, value in rows if node_id is not None}
-        for rows, count in zip(answers, most, strict=True)
-    ]
+    answers = tx.rows_of_each(
+        [(_candidates_statement(query, source, _Compiled(where)), *given) for source in sources]
+    )
+    found: dict[_Source, dict[int, int]] = {}
+    for source, rows in zip(sources, answers, strict=True):
+        is_passed_over = not _is_selective(source, where) and any(_is_selective(s, where) for s in found)
+        if not is_passed_over and len(rows) <= _few(source, where):
+            found[source] = {node_id: value for node_id, value in rows if node_id is not None}
+    return found
 
 
-def _page_of(
-    found: Sequence[Mapping[int, int]], order: Order, after: Position | None, limit: int
-) -> list[Position]:
-    """The page of the nodes that all of ``found`` have, where these are known to the last."""
-    first, *others = found
-    rows = [(value, node_id) for node_id, value in first.items() if all(node_id in other for other in others)]
+def _page_of(rows: list[tuple[int, int]], order: Order, after: Position | None, limit: int) -> list[Position]:
+    """The page of nodes that are known to the last, given as what orders them and their ids."""
     rows.sort(reverse=not order.ascending)
     if after is not None:
         last = (after.value, after.node_id)
@@ -252,37 +268,57 @@ def _candidate_names(where: Filter | None) -> tuple[str, ...]:
     return ("scope", *sorted(where.values)) if where else ("scope",)
 
 
-@lru_cache(_STATEMENTS_KEPT)
 def _candidates_statement(query: _Query, source: _Source, compiled: _Compiled) -> Prepared:
+    return _prepared_candidates(replace(query, continues=False), source, compiled)
+
+
+@lru_cache(_STATEMENTS_KEPT)
+def _prepared_candidates(query: _Query, source: _Source, compiled: _Compiled) -> Prepared:
     def build(dialect: Dialect) -> sa.Select[Any]:
-        select = _candidates(query, source, compiled.where, is_server=dialect.is_server)
-        return select if dialect.is_server and isinstance(source, int) else select.limit(_most())
+        if dialect.is_server:
+            return _candidates_in_one_go(query, source, compiled.where)
+        select = _candidates(query, source, compiled.where, (query.kind.table.c.id,))
+        return (select.distinct() if isinstance(source, int) else select).limit(_FEW + 1)
 
-    return Prepared(build, *_candidate_names(compiled.where), "most")
+    return Prepared(build, *_candidate_names(compiled.where))
 
 
-def _candidates(query: _Query, source: _Source, where: Filter | None, *, is_server: bool) -> sa.Select[Any]:
-    """Ids of nodes, and from servers what orders them too."""
-    node = query.kind.table
-    columns = (node.c.id, node.c[query.order.column]) if is_server else (node.c.id,)
+def _candidates(
+    query: _Query, source: _Source, where: Filter | None, columns: Sequence[sa.Column[Any]]
+) -> sa.Select[Any]:
+    """``columns`` of the nodes that the condition leaves; of a neighbourhood only their ids."""
     if source == "scope":
         return _in_scope(query, *columns)
     assert where is not None
-    if source == "own":
-        assert where.own is not None
-        return sa.select(*columns).where(where.own)
-    assert isinstance(source, int)
-    candidates = where.neighbourhoods[source].candidates()
-    if not is_server:
-        return candidates.distinct()
-    # Servers would find all that match before they drop repeated ones: so the limit comes first. The outer
-    # join keeps nodes that are gone, or the limit would seem not to be reached.
-    few = candidates.limit(_most()).subquery("candidate")
+    if isinstance(source, int):
+        return where.neighbourhoods[source].candidates()
+    assert where.own is not None
+    return sa.select(*columns).where(where.own)
+
+
+def _candidates_in_one_go(query: _Query, source: _Source, where: Filter | None) -> sa.Select[Any]:
+    """The ids of the first few nodes with what orders them; none if another condition makes them needless."""
+    node = query.kind.table
+    columns = (node.c.id, node.c[query.order.column])
+    # The planner knows how much it may stop early only from a number that is no parameter.
+    select = _candidates(query, source, where, columns).limit(sa.literal_column(str(_few(source, where) + 1)))
+    if not _is_selective(source, where):
+        for other in _sources(query, where):
+            if _is_selective(other, where):
+                select = select.where(_leaves_many(query, other, where))
+    if not isinstance(source, int):
+        return select
+    # Distinct ids would be all that match, found before the first is given. The outer join keeps nodes that
+    # are gone, or it would seem that the limit was not reached.
+    few = select.subquery("candidate")
     return sa.select(*columns).select_from(few.outerjoin(node, node.c.id == next(iter(few.c))))
 
 
-def _most() -> sa.BindParameter[int]:
-    return sa.bindparam("most", type_=sa.BigInteger())
+def _leaves_many(query: _Query, source: _Source, where: Filter | None) -> sa.ColumnElement[bool]:
+    most = _few(source, where)
+    candidates = _candidates(query, source, where, (query.kind.table.c.id,))
+    first = candidates.limit(sa.literal_column(str(most + 1))).subquery("first")
+    return sa.select(sa.func.count()).select_from(first).scalar_subquery() > sa.literal_column(str(most))
 
 
 @lru_cache(_STATEMENTS_KEPT)
@@ -307,34 +343,35 @@ def _links(kind: NodeKind) -> tuple[sa.Table, sa.ColumnElement[int]]:
 
 
 @lru_cache(_STATEMENTS_KEPT)
-def _page_statement(query: _Query, from_few: bool, compiled: _Compiled) -> Prepared:
+def _page_statement(query: _Query, known: frozenset[_Source] | None, compiled: _Compiled) -> Prepared:
+    """A page of a few given nodes, of which the conditions ``known`` are true; of all nodes if ``None``."""
     where = compiled.where
+    has_few = known is not None
 
     def build(dialect: Dialect) -> sa.Select[Any]:
         node = query.kind.table
-        along_links = query.by_context and not from_few and query.order.column == "id"
+        along_links = query.by_context and not has_few and query.order.column == "id"
+        scope = sa.bindparam("scope", type_=sa.BigInteger())
         if along_links:
             links, position = _links(query.kind)
-            select = (
-                sa.select(node.c.id, node.c.id)
-                .select_from(links.join(node, node.c.id == position))
-                .where(links.c.context_id == sa.bindparam("scope"))
-            )
+            joined = links.join(node, node.c.id == position)
+            select = sa.select(node.c.id, node.c.id).select_from(joined).where(links.c.context_id == scope)
         else:
             position = node.c.id
             select = sa.select(node.c.id, node.c[query.order.column])
-            if query.by_context:
+            if query.by_context and "scope" not in (known or ()):
                 links, link = _links(query.kind)
-                linked = sa.select(1).where(links.c.context_id == sa.bindparam("scope"), link == node.c.id)
-                select = select.where(linked.correlate(node).exists())
-        if query.by_type:
-            select = select.where(node.c.type_id == sa.bindparam("scope"))
+                linked = sa.select(links.c.context_id).where(links.c.context_id == scope, link == node.c.id)
+                select = select.where(linked.correlate(node).scalar_subquery().is_not(None))
+        if query.by_type and "scope" not in (known or ()):
+            select = select.where(node.c.type_id == scope)
         if where is not None:
-            for neighbourhood in where.neighbourhoods:
-                select = select.where(neighbourhood.exists())
-            if where.own is not None:
+            for index, neighbourhood in enumerate(where.neighbourhoods):
+                if index not in (known or ()):
+                    select = select.where(neighbourhood.exists())
+            if where.own is not None and "own" not in (known or ()):
                 select = select.where(where.own)
-        if from_few:
+        if has_few:
             select = select.where(InList(node.c.id, "few"))
         elif not along_links:
             select = dialect.walk_in_order(select, node, query.order.column)
@@ -347,13 +384,19 @@ def _in_order(
     select: sa.Select[Any], query: _Query, node_id: sa.ColumnElement[int], *, is_server: bool
 ) -> sa.Select[Any]:
     """``select`` in the order of the query, behind the position where it continues, limited."""
-    direction = sa.asc if query.order.ascending else sa.desc
+    ascending = query.order.ascending
     columns = [node_id]
     marks = [sa.bindparam("after_id", type_=sa.BigInteger())]
     if query.order.column != "id":
         columns.insert(0, query.kind.table.c[query.order.column])
         marks.insert(0, sa.bindparam("after_value", type_=sa.BigInteger()))
-    if query.continues:
-        left, right = (sa.tuple_(*columns), sa.tuple_(*marks)) if len(columns) > 1 else (columns[0], marks[0])
-        select = select.where(left > right if query.order.ascending else left < right)
-    return select.order_by(*map(direction, columns)).limit(sa.bindparam("most", type_=sa.BigInteger()))
+    if query.continues and len(columns) == 1:
+        select = select.where(node_id > marks[0] if ascending else node_id < marks[0])
+    elif query.continues:
+        left, right = sa.tuple_(*columns), sa.tuple_(*marks)
+        select = select.where(left > right if ascending else left < right)
+        if is_server:
+            # MySQL does not look for a pair in an index, but for its first half.
+            select = select.where(columns[0] >= marks[0] if ascending else columns[0] <= marks[0])
+    most = sa.bindparam("most", type_=sa.BigInteger())
+    return select.order_by(*map(sa.asc if ascending else sa.desc, columns)).limit(most)

@@ -130,12 +130,14 @@ def _make_or_check(tx: Transaction, create: bool) -> None:
         _make(tx, missing)
     else:
         _check(tx, [table.name for table in missing])
-        missing_indexes = missing_own_indexes(tx)
-        if missing_indexes:
+        lacking = missing_indexes(tx)
+        if isinstance(tx.dialect, SqliteDialect):
+            tx.dialect.do_without(lacking)
+        if lacking:
             log.warning(
-                "this database lacks indexes, so contexts and lineage of a node are slow to find; "
-                "'headwater db init' adds them, and ML Metadata still opens it",
-                extra={"missing": missing_indexes},
+                "this database lacks indexes, so some questions are slow to answer; "
+                "'headwater db upgrade --add-indexes' adds them, and ML Metadata still opens it",
+                extra={"missing": lacking},
             )
     if schema.request_table.name not in existing:
         _make_tables(tx, [schema.request_table])
@@ -213,18 +215,13 @@ def _check(tx: Transaction, missing_tables: list[str]) -> None:
                 f"the table {table.name} lacks the columns {', '.join(lacking)}; "
                 "restore the database from a backup"
             )
-    _restore_indexes(tx)
 
 
-def _restore_indexes(tx: Transaction) -> None:
-    """Add indexes that MLMD made and somebody dropped: listings rely on them."""
-    if tx.dialect.is_server:
-        return  # There they only make listings slow, and the database may be somebody else's.
+def missing_indexes(tx: Transaction) -> list[str]:
+    """The names of the indexes that the database lacks, MLMD's own among them."""
     existing = tx.dialect.index_names(tx.begun())
-    for table in schema.MLMD_TABLES:
-        for index in table.indexes:
-            if index.name not in existing and index not in schema.OWN_INDEXES:
-                _create_index(tx, index)
+    names = [str(index.name) for table in schema.MLMD_TABLES for index in table.indexes]
+    return sorted(name for name in names if name not in existing)
 
 
 def missing_own_indexes(tx: Transaction) -> list[str]:

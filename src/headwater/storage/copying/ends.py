@@ -9,7 +9,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headwater.errors import DatabaseRefused, HeadwaterError, InvalidRequest, Unavailable
+from headwater.errors import Aborted, DatabaseRefused, HeadwaterError, InvalidRequest, Unavailable
 from headwater.storage import schema
 from headwater.storage.batches import BatchedTransaction
 from headwater.storage.copying.backends import Backend, backend_of
@@ -86,11 +86,17 @@ class End:
             raise self.explained(error) from error
 
     def explained(self, error: Exception) -> HeadwaterError:
-        if isinstance(self.dialect, ServerDialect) and self.dialect.is_lost(error, self._connection):
-            return Unavailable(
-                f"the connection to the {self._role} was lost; run the same command again, it goes on where "
-                "it stopped"
-            )
+        if isinstance(self.dialect, ServerDialect):
+            if self.dialect.is_lost(error, self._connection):
+                return Unavailable(
+                    f"the connection to the {self._role} was lost; run the same command again, it goes on "
+                    "where it stopped"
+                )
+            if self.dialect.is_conflict(error):
+                return Aborted(
+                    f"another program, perhaps another copy, keeps the {self._role} busy; try again when it "
+                    "is done"
+                )
         ours = self.dialect.translate(error)
         return type(ours)(f"the {self._role}: {ours}")
 

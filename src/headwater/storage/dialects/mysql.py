@@ -1,4 +1,4 @@
-"""MySQL and MariaDB, through mysqlclient where it is installed and PyMySQL elsewhere.
+"""MySQL and MariaDB, through mysqlclient where it is installed and PyMySQL elsewhere (``mysql_drivers``).
 
 Statements are sent as text with their values written into it, as both drivers do, but several in one
 packet, so that they share a round trip. ML Metadata talks to MySQL over a connection that calls itself
@@ -6,11 +6,8 @@ latin1 and sends UTF-8 over it; so does this, or either would read the other's t
 """
 
 import base64
-import os
 import random
 import re
-import socket
-import ssl
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -31,36 +28,14 @@ from headwater.errors import (
 )
 from headwater.storage import schema
 from headwater.storage.dialects.base import TOO_LARGE_A_RESULT, Call, Outcome, Values, checked_member
+from headwater.storage.dialects.mysql_drivers import driver_for
 from headwater.storage.dialects.server import ServerDialect, limit_ms
 
-# Where both are installed the one in C is faster (decision 0011).
-try:
-    import MySQLdb as driver
-    from MySQLdb.constants import CLIENT
-
-    _IS_PYMYSQL = False
-except ImportError:
-    try:
-        import pymysql as driver
-        from pymysql.constants import CLIENT
-
-        _IS_PYMYSQL = True
-    except ImportError as error:
-        raise DatabaseRefused(
-            "MySQL and MariaDB need a driver: run pip install 'headwater[mysql]' (PyMySQL), or install mysqlclient"
-        ) from error
-
-_CONNECT_TIMEOUT_S = 10
 # One packet holds several statements, and the server refuses larger ones.
 _PACKET_SHARE = 0.5
 _ROWS_A_STATEMENT = 1_000
 _OPENING_LOCK = "headwater.opening"
 _OPENING_PATIENCE_S = 60
-_SSL_FILES = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher")
-_URL_PARAMETERS = frozenset(
-    {"unix_socket", "charset", "connect_timeout", "read_timeout", "write_timeout", "password"}
-    | {*_SSL_FILES, "ssl", "ssl_verify_cert", "ssl_verify_identity"}
-)
 _SESSION = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION,ERROR_FOR_DIVISION_BY_ZERO', "
     # By default the planner of a statement with many tables tries every order of them.
@@ -77,26 +52,17 @@ class MysqlDialect(ServerDialect):
 
     name = "mysql"
     core: CoreDialect
-    driver_error = driver.Error
     # MySQL makes the whole of a recursive table before anybody reads it.
     recursion_is_lazy = False
 
     def __init__(self, url: sa.URL, *, create: bool = True) -> None:
         if not url.database:
             raise InvalidRequest("the MySQL URL names no database; write mysql://user:password@host/database")
-        unknown = sorted(set(url.query) - _URL_PARAMETERS)
-        if unknown:
-            raise InvalidRequest(
-                f"the MySQL URL has the parameter {unknown[0]!r}; known are {', '.join(sorted(_URL_PARAMETERS))}"
-            )
         self._creates = create
         self._url = url
-        self.charset = str(url.query.get("charset", "latin1"))
-        if self.charset not in ("latin1", "utf8mb4"):
-            raise InvalidRequest(
-                "the charset of a MySQL URL is latin1, as ML Metadata has it, or utf8mb4 for databases that "
-                "only headwater opens"
-            )
+        self._driver = driver_for(url)
+        self.driver_error = self._driver.error
+        self.charset = self._driver.charset
         core = MySQLDialect_pymysql(paramstyle="format")
         core.charset = self.charset  # type: ignore[attr-defined]  # For functions that count characters.
         self.core = core
@@ -111,15 +77,14 @@ class MysqlDialect(ServerDialect):
 
     def _connect(self, database: str | None) -> Any:
         try:
-            connection = driver.connect(**self._arguments(database))
-        except driver.Error as error:
+            connection = self._driver.connect(database)
+        except self.driver_error as error:
             raise self._why_not_connected(error) from None  # Its text may hold the password.
         try:
             self._query(connection, _SESSION.format(charset=self.charset))
             ((largest, version),) = self._query(connection, "SELECT @@max_allowed_packet, VERSION()")[0].rows
             self._largest_packet, self._is_mariadb = int(largest), "MariaDB" in version
-            _keep_alive(connection)
-        except driver.Error as error:
+        except self.driver_error as error:
             connection.close()
             raise self._why_not_connected(error) from None
         except BaseException:
@@ -127,77 +92,15 @@ class MysqlDialect(ServerDialect):
             raise
         return connection
 
-    def _arguments(self, database: str | None) -> dict[str, Any]:
-        url, query = self._url, self._url.query
-        password = str(query.get("password", "")) or url.password or ""
-        arguments: dict[str, Any] = {
-            "host": url.host or "localhost",
-            "port": url.port or 3306,
-            "user": url.username or "",
-            # PyMySQL would encode it as latin1, and everybody else's clients as UTF-8.
-            "password": password.encode() if _IS_PYMYSQL else password,
-            "connect_timeout": self._seconds("connect_timeout") or _CONNECT_TIMEOUT_S,
-            "charset": self.charset,
-            "use_unicode": False,
-            "autocommit": True,
-            "client_flag": CLIENT.MULTI_STATEMENTS,
-        }
-        if database:
-            arguments["database"] = database
-        if "unix_socket" in query:
-            arguments["unix_socket"] = query["unix_socket"]
-        for name in ("read_timeout", "write_timeout"):
-            if name in query:
-                arguments[name] = self._seconds(name)
-        arguments.update(self._encryption())
-        return arguments
-
-    def _seconds(self, name: str) -> int | None:
-        value = self._url.query.get(name)
-        if value is not None and not str(value).isdecimal():
-            raise InvalidRequest(f"{name} in the MySQL URL is {value!r}; it takes a whole number of seconds")
-        return None if value is None else int(str(value))
-
-    def _encryption(self) -> dict[str, Any]:
-        """What the URL says about TLS, as the driver takes it. Nothing: encrypted if the server offers it.
-
-        Raises:
-            DatabaseRefused: a file that cannot be read.
-        """
-        query = self._url.query
-        if not any(name.startswith("ssl") for name in query):
-            return {}
-        files = {name.removeprefix("ssl_"): str(query[name]) for name in _SSL_FILES if name in query}
-        checks_name = _is_true(query.get("ssl_verify_identity", "false"))
-        has_authority = "ca" in files or "capath" in files
-        checks_certificate = _is_true(query.get("ssl_verify_cert", str(has_authority or checks_name)))
-        if not _IS_PYMYSQL:
-            mode = "VERIFY_IDENTITY" if checks_name else "VERIFY_CA" if checks_certificate else "REQUIRED"
-            return {"ssl": files, "ssl_mode": mode}
-        try:
-            context = ssl.create_default_context(cafile=files.get("ca"), capath=files.get("capath"))
-            # The certificates that MySQL makes for itself do not keep the newest rules.
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-            context.check_hostname = checks_name
-            context.verify_mode = ssl.CERT_REQUIRED if checks_certificate or checks_name else ssl.CERT_NONE
-            if "cert" in files:
-                context.load_cert_chain(files["cert"], files.get("key"))
-            if "cipher" in files:
-                context.set_ciphers(files["cipher"])
-        except (OSError, ssl.SSLError) as error:
-            raise DatabaseRefused(
-                "ssl_ca, ssl_capath, ssl_cert or ssl_key in the MySQL URL cannot be read as certificates or a key in "
-                f"PEM, or ssl_cipher names none: {error.strerror or type(error).__name__}"
-            ) from error
-        return {"ssl": context}
-
     def _why_not_connected(self, error: Exception) -> HeadwaterError:
-        where = f"{self._url.host or 'localhost'}:{self._url.port or 3306}"
+        where = self._url.query.get(
+            "unix_socket", f"{self._url.host or 'localhost'}:{self._url.port or 3306}"
+        )
         code, user, database = _code(error), self._url.username, self._url.database
         if code in (1045, 1698, 2059, 1251, 1524):
             return DatabaseRefused(
-                f"MySQL at {where} refuses the user {user!r}; check user and password in the URL, and that the "
-                "user may log in from this host"
+                f"MySQL at {where} refuses the user {user!r}; check user and password in the URL, and that "
+                "the user may log in from this host"
             )
         if code == 1049:
             return _NoDatabase(
@@ -214,11 +117,13 @@ class MysqlDialect(ServerDialect):
             )
         if code in (1040, 1203, 1226):
             return Unavailable(
-                f"MySQL at {where} has no connection left; raise its max_connections or lower --database-connections"
+                f"MySQL at {where} has no connection left; raise its max_connections or lower "
+                "--database-connections"
             )
         if code == 2026 or "SSL" in str(error) or "certificate" in str(error):
             return DatabaseRefused(
-                f"the encrypted connection to MySQL at {where} failed; check ssl_ca, ssl_cert and ssl_key in the URL, and that the server has TLS turned on"
+                f"the encrypted connection to MySQL at {where} failed; check ssl_ca, ssl_cert and ssl_key in "
+                "the URL, and that the server has TLS turned on"
             )
         if "Name or service" in str(error) or "getaddrinfo" in str(error) or code == 2005:
             return Unavailable(f"the host {self._url.host!r} of the database is not known; check the URL")
@@ -237,27 +142,28 @@ class MysqlDialect(ServerDialect):
         try:
             name = str(self._url.database).replace("`", "``")
             self._query(connection, f"CREATE DATABASE IF NOT EXISTS `{name}`")
-        except driver.Error:
+        except self.driver_error:
             raise DatabaseRefused(
-                f"there is no database {name!r} and the user may not create one, or it may not use the one there "
-                f"is; let an administrator run: CREATE DATABASE {name}, and GRANT ALL ON {name}.* TO the user"
+                f"there is no database {name!r} and the user may not create one, or it may not use the one "
+                f"there is; let an administrator run: CREATE DATABASE {name}, and GRANT ALL ON {name}.* TO "
+                "the user"
             ) from None
         finally:
             connection.close()
 
     def engine(self) -> sa.Engine:
-        backend = "pymysql" if _IS_PYMYSQL else "mysqldb"
-        return sa.create_engine(f"mysql+{backend}://", creator=self._engine_connection, poolclass=sa.NullPool)
+        return sa.create_engine(
+            f"mysql+{self._driver.core_name}://", creator=self._engine_connection, poolclass=sa.NullPool
+        )
 
     def _engine_connection(self) -> Any:
-        arguments = self._arguments(self._url.database) | {"use_unicode": True, "autocommit": False}
         try:
-            return driver.connect(**arguments)
-        except driver.Error as error:
+            return self._driver.connect(self._url.database, use_unicode=True, autocommit=False)
+        except self.driver_error as error:
             raise self._why_not_connected(error) from None
 
     def stop(self, connection: Any) -> None:
-        other = driver.connect(**self._arguments(None))
+        other = self._driver.connect(None)
         try:
             other.cursor().execute(f"KILL QUERY {int(connection.thread_id())}")
         finally:
@@ -347,7 +253,9 @@ class MysqlDialect(ServerDialect):
         name = "PRIMARY" if index is None else str(index.name)
         if name in self._missing_indexes:
             return select
-        return select.with_hint(table, f"FORCE INDEX ({name})", "mysql")
+        # Else it would start from the rows of a subquery, if these are few, and sort what they lead to.
+        in_order = select.prefix_with("STRAIGHT_JOIN", dialect="mysql")
+        return in_order.with_hint(table, f"FORCE INDEX ({name})", "mysql")
 
     def reservation(self, table: sa.Table, count: int) -> Sequence[Call]:
         # Nothing gives back what AUTO_INCREMENT has given, not even taking the rows back. The rows need keys
@@ -491,7 +399,7 @@ class MysqlDialect(ServerDialect):
         return _code(error) in (1213, 1205, 1020, 1614)
 
     def is_lost(self, error: Exception, connection: Any) -> bool:
-        return _code(error) in _LOST or isinstance(error, driver.InterfaceError)
+        return _code(error) in _LOST or isinstance(error, self._driver.interface_error)
 
     def is_stopped(self, error: Exception) -> bool:
         return _code(error) in (1317, 1969, 3024)
@@ -513,8 +421,8 @@ class MysqlDialect(ServerDialect):
             )
         if code == 1406:
             return InvalidRequest(
-                "a name, version or external id of the request is longer than 255 bytes, or a uri longer than "
-                "the 64 KB of its column"
+                "a name, version or external id of the request is longer than 255 bytes, or a uri longer "
+                "than the 64 KB of its column"
             )
         if code == 1366:
             return InvalidRequest(
@@ -568,32 +476,13 @@ _PLACEHOLDERS: dict[sa.Table, str] = {
 _LOST = frozenset({2006, 2013, 2014, 2055, 1927, 3169, 1053, 1077, 1079, 4031, 1047, 1158, 1159, 1160, 1161})
 
 
-def _is_true(value: Any) -> bool:
-    return str(value).lower() in ("1", "true", "yes", "on")
-
-
-def _keep_alive(connection: Any) -> None:
-    """Notice a server that is gone without a word; drivers would wait for an answer for hours."""
-    shared = connection._sock if _IS_PYMYSQL else socket.socket(fileno=os.dup(connection.fileno()))
-    if shared is None or shared.family == getattr(socket, "AF_UNIX", None):
-        return
-    settings = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 30_000}
-    shared.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in settings.items():
-        if hasattr(socket, name):  # Not every system has all of them.
-            shared.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
 def _code(error: Exception) -> int:
     return error.args[0] if error.args and isinstance(error.args[0], int) else 0
 
 
-if _IS_PYMYSQL:
-    from pymysql.converters import escape_string as _escape
-else:
-
-    def _escape(text: str) -> str:
-        return driver._mysql.escape_string(text.encode()).decode()  # type: ignore[no-any-return]  # untyped
+_ESCAPES = str.maketrans(
+    {"\0": "\\0", "\n": "\\n", "\r": "\\r", "\x1a": "\\Z", '"': '\\"', "'": "\\'", "\\": "\\\\"}
+)
 
 
 def _literal(value: Any) -> str:
@@ -611,7 +500,7 @@ def _listed(values: Iterable[Any]) -> str:
 
 
 _WRITERS: dict[type, Callable[[Any], str]] = {
-    str: lambda value: f"'{_escape(value)}'",
+    str: lambda value: f"'{value.translate(_ESCAPES)}'",
     bool: lambda value: "1" if value else "0",
     int: int.__repr__,
     float: float.__repr__,

@@ -3,7 +3,7 @@
 import base64
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -66,6 +66,7 @@ class SqliteDialect(Dialect):
     def __init__(self, url: sa.URL, *, create: bool = True) -> None:
         name = url.database or ""
         self.file_name = name
+        self._missing_indexes: frozenset[str] = frozenset()
         self.in_memory = name in _MEMORY or name == "file::memory:" or url.query.get("mode") == "memory"
         self.shared = not self.in_memory
         """Whether every connection sees the same database; if not, there is only ever one."""
@@ -239,7 +240,13 @@ class SqliteDialect(Dialect):
         Left to itself SQLite would rather find all that match through another index, and sort them.
         """
         index = next((index for index in table.indexes if index.columns.keys() == [column]), None)
+        if index is not None and str(index.name) in self._missing_indexes:
+            return select
         return select.with_hint(table, "NOT INDEXED" if index is None else f"INDEXED BY {index.name}", "*")
+
+    def do_without(self, indexes: Iterable[str]) -> None:
+        """Name the indexes that this database lacks: a hint that names one would be an error."""
+        self.variant = self._missing_indexes = frozenset(indexes)
 
     def encode_proto(self, value: bytes) -> str:
         return base64.b64encode(value).decode("ascii")
