@@ -199,8 +199,8 @@ def _store(path):
         (a_directory, "'{path}' is a directory; give the path of a database file in it"),
         (
             other_version,
-            "the database has schema version 6 and headwater serves 10; open it once with ML Metadata 1.17 "
-            "and its upgrade enabled (back it up first)",
+            "the database has schema version 6 and headwater serves 10; back it up and run "
+            "'headwater db upgrade'",
         ),
         (
             newer_version,

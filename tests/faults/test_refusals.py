@@ -57,7 +57,7 @@ def grant(server: Server, rights: str, database: str, user: str) -> None:
     with server.connection(database) as connection:
         connection.execute(f"GRANT {rights} ON ALL TABLES IN SCHEMA public TO {user}")
         if "INSERT" in rights:
-            connection.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {user}")
+            connection.execute(f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {user}")
 
 
 def make_store(url: str) -> rpc.PutTypesResponse:

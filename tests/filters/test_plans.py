@@ -2,25 +2,27 @@
 
 import pytest
 import sqlalchemy as sa
+from filters.asking import put_rows
 
 from headwater.filters import compile_filter
 from headwater.storage import schema
-from headwater.storage.dialects import dialect_for
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION
 from headwater.storage.statements import Prepared
 
+pytestmark = pytest.mark.backends("sqlite")
+
 
 @pytest.fixture
-def plan(connection):
+def plan(database):
     """The steps of a statement's plan, as SQLite tells them."""
-    connection.execute(sa.insert(schema.artifact_table), [{"type_id": 1, "uri": ""} for _ in range(50)])
+    put_rows(database, schema.artifact_table, [{"type_id": 1, "uri": ""} for _ in range(50)])
 
     def steps(statement, filter_):
-        text, arguments = Prepared(statement, *filter_.values).for_driver(
-            dialect_for("sqlite://"), list(filter_.values.values())
+        call = Prepared(statement, *filter_.values).call(database.dialect, list(filter_.values.values()))
+        rows = database.read(
+            lambda tx: tx.begun().execute(f"EXPLAIN QUERY PLAN {call.text}", call.arguments).fetchall()
         )
-        rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", tuple(arguments))
-        return [row.detail for row in rows]
+        return [row[-1] for row in rows]
 
     return steps
 

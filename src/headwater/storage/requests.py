@@ -1,8 +1,8 @@
 """Requests that are carried out once, however often they are sent (decision 0010).
 
 The row of a request is written in the transaction of the request itself, so it is there exactly if the
-rest is. A careful attempt writes it before anything else, so that it first waits for an earlier attempt which still
-ends somewhere, and then finds what that one left instead of tripping over it.
+rest is. A careful attempt writes it before anything else, so that it first waits for an earlier attempt
+which still ends somewhere, and then finds what that one left instead of tripping over it.
 """
 
 import base64

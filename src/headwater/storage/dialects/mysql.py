@@ -158,7 +158,7 @@ class MysqlDialect(ServerDialect):
 
     def _engine_connection(self) -> Any:
         try:
-            return self._driver.connect(self._url.database, use_unicode=True, autocommit=False)
+            return self._driver.connect_plainly(self._url.database)
         except self.driver_error as error:
             raise self._why_not_connected(error) from None
 
@@ -196,7 +196,7 @@ class MysqlDialect(ServerDialect):
             cursor.execute(packet)
             outcomes = []
             while True:
-                rows = _decoded(cursor) if cursor.description else []
+                rows = list(cursor.fetchall()) if cursor.description else []
                 outcomes.append(Outcome(rows, cursor.rowcount))
                 if not cursor.nextset():
                     return outcomes
@@ -429,6 +429,8 @@ class MysqlDialect(ServerDialect):
                 "a text of the request has characters that the encoding of the database cannot hold; "
                 "move to a database of another character set ('headwater db copy')"
             )
+        if code == 1146:
+            return FailedPrecondition("the database has lost a table of the store; run 'headwater db check'")
         if code in (1142, 1143, 1044, 1370):
             return FailedPrecondition(
                 "the database user lacks a right that this request needs; GRANT SELECT, INSERT, UPDATE and "
@@ -507,26 +509,6 @@ _WRITERS: dict[type, Callable[[Any], str]] = {
     bytes: lambda value: f"x'{value.hex()}'" if value else "''",
     Values: _listed,
 }
-
-
-def _decoded(cursor: Any) -> list[Any]:
-    """The rows of a result, its texts as such. What a C++ client stored as text may be any bytes."""
-    rows = cursor.fetchall()
-    texts = [
-        index
-        for index, column in enumerate(cursor.description)
-        if any(type(row[index]) is bytes for row in rows)
-    ]
-    if not texts:
-        return list(rows)
-    decoded = []
-    for row in rows:
-        values = list(row)
-        for index in texts:
-            if values[index] is not None:
-                values[index] = values[index].decode("utf-8", "replace")
-        decoded.append(tuple(values))
-    return decoded
 
 
 def _portions(texts: Sequence[str], most_bytes: int, most: int) -> Iterator[list[str]]:

@@ -8,6 +8,7 @@ say about TLS; a URL that begins with ``mysql+pymysql://`` or ``mysql+mysqldb://
 import os
 import socket
 import ssl
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -18,6 +19,9 @@ from headwater.errors import DatabaseRefused, InvalidRequest
 _CONNECT_TIMEOUT_S = 10
 _MULTI_STATEMENTS = 1 << 16
 _NO_TLS = 2026
+# What comes for columns of text and of bytes. What a C++ client stored as text may be any bytes.
+_TEXT_TYPES = (15, 249, 250, 251, 252, 253, 254)
+_AS_TEXT = partial(str, encoding="utf-8", errors="replace")
 _SSL_FILES = ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher")
 _URL_PARAMETERS = frozenset(
     {"unix_socket", "charset", "connect_timeout", "read_timeout", "write_timeout", "password"}
@@ -49,13 +53,25 @@ class Driver:
         self._module = module
         self._url = url
 
-    def connect(self, database: str | None, *, use_unicode: bool = False, autocommit: bool = True) -> Any:
-        """A connection to ``database``, or to none.
+    def connect(self, database: str | None) -> Any:
+        """A connection to ``database``, or to none, whose texts are UTF-8 whatever it is called.
 
         Raises:
             InvalidRequest, DatabaseRefused: the URL is at fault.
             error: whatever else.
         """
+        conversions = {**self._conversions(), **dict.fromkeys(_TEXT_TYPES, _AS_TEXT)}
+        return self._connected(self._arguments(database) | {"use_unicode": False, "conv": conversions})
+
+    def connect_plainly(self, database: str | None) -> Any:
+        """The same for SQLAlchemy: as the driver does it, and without autocommit."""
+        return self._connected(self._arguments(database) | {"autocommit": False})
+
+    def _conversions(self) -> dict[Any, Any]:
+        """What the driver makes of values by itself."""
+        return dict(import_module(f"{self._module.__name__}.converters").conversions)
+
+    def _arguments(self, database: str | None) -> dict[str, Any]:
         url, query = self._url, self._url.query
         arguments: dict[str, Any] = {
             "host": url.host or "localhost",
@@ -64,8 +80,7 @@ class Driver:
             "password": str(query.get("password", "")) or url.password or "",
             "connect_timeout": self._seconds("connect_timeout") or _CONNECT_TIMEOUT_S,
             "charset": self.charset,
-            "use_unicode": use_unicode,
-            "autocommit": autocommit,
+            "autocommit": True,
             "client_flag": _MULTI_STATEMENTS,
         }
         if database:
@@ -75,7 +90,7 @@ class Driver:
         for name in ("read_timeout", "write_timeout"):
             if name in query:
                 arguments[name] = self._seconds(name)
-        return self._connected(arguments)
+        return arguments
 
     def _connected(self, arguments: dict[str, Any]) -> Any:
         raise NotImplementedError
@@ -116,6 +131,8 @@ class PyMySQL(Driver):
     core_name = "pymysql"
 
     def _connected(self, arguments: dict[str, Any]) -> Any:
+        from headwater.storage.dialects.mysql_rows import connection_class
+
         # It would encode a text as latin1, and everybody else's clients as UTF-8.
         arguments["password"] = arguments["password"].encode()
         encryption = self._encryption()
@@ -123,7 +140,8 @@ class PyMySQL(Driver):
             arguments["ssl"] = _context(encryption)
         elif encryption is not None:
             arguments["ssl_disabled"] = True
-        connection = self._module.connect(**arguments)
+        connect = connection_class() if "conv" in arguments else self._module.connect
+        connection = connect(**arguments)
         _keep_alive(connection._sock)
         return connection
 

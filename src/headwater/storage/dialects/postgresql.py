@@ -433,8 +433,8 @@ class PostgresqlDialect(ServerDialect):
             )
         if state == "54000":
             return InvalidRequest(
-                "a uri or a text property of the request is too long for PostgreSQL's index on it, which holds "
-                "about 2,700 bytes after compression; store it elsewhere and keep a reference"
+                "a uri or a text property of the request is too long for PostgreSQL's index on it, which "
+                "holds about 2,700 bytes after compression; store it elsewhere and keep a reference"
             )
         if state == "22025":
             return InvalidRequest(
@@ -449,8 +449,8 @@ class PostgresqlDialect(ServerDialect):
             )
         if state == "3F000":
             return FailedPrecondition(
-                "the database has no schema for the tables of this user: make one, or name it in the search_path "
-                "of the user (ALTER ROLE ... SET search_path = ...)"
+                "the database has no schema for the tables of this user: make one, or name it in the "
+                "search_path of the user (ALTER ROLE ... SET search_path = ...)"
             )
         if state == "42P01":
             return FailedPrecondition(
