@@ -78,7 +78,7 @@ def walk(
         found.nodes[kind] -= ended
         left_out[kind] |= ended
     frontier = sorted(set(start) - ended)
-    events = _Events(tx, direction)
+    events = _Events(tx, direction, ends=bool(endings))
     for hop in range(max_hops):
         if not frontier:
             break
@@ -112,6 +112,9 @@ _NARROW = 8
 _FEWEST_HOPS_AHEAD = 4
 _MOST_ARTIFACTS_AHEAD = 200
 _MOST_EVENTS_AHEAD = 2_000
+# Where the whole of a look ahead is made before its first row: how far the first one goes, and any.
+_FIRST_HOPS_AHEAD = 4
+_MOST_HOPS_AHEAD = 16
 
 
 class _Events:
@@ -120,19 +123,24 @@ class _Events:
     A walk asks level by level, and a statement a level is what a long, narrow graph costs. So from a narrow
     level the events of the next few hundred nodes are read ahead with one statement. What was read
     ahead in vain costs little, and what was not is read when its level comes.
+
+    A database that is not lazy about it looks ahead only where the walk itself will read all that, a few
+    hops and then more, until it meets a wide level.
     """
 
-    def __init__(self, tx: Transaction, direction: Direction) -> None:
+    def __init__(self, tx: Transaction, direction: Direction, *, ends: bool) -> None:
         self._tx = tx
         self._direction = direction
+        self._is_lazy = tx.dialect.recursion_is_lazy
+        self._hops_ahead = MOST_HOPS if self._is_lazy else 0 if ends else _FIRST_HOPS_AHEAD
         self._ahead: dict[tuple[NodeKind, int], list[Any]] = {}
 
     def around(self, kind: NodeKind, ids: Sequence[int], *, hops_left: int) -> list[Any]:
         """Rows of the event table that lead on from the nodes ``ids``."""
         unknown = [node_id for node_id in ids if (kind, node_id) not in self._ahead]
-        looks_ahead = self._tx.dialect.recursion_is_lazy and kind is ARTIFACT
-        if unknown and looks_ahead and len(ids) <= _NARROW and hops_left >= _FEWEST_HOPS_AHEAD:
-            self._look_ahead(unknown, hops_left)
+        hops = min(hops_left, self._hops_ahead) if kind is ARTIFACT else 0
+        if unknown and len(ids) <= _NARROW and hops >= _FEWEST_HOPS_AHEAD:
+            self._look_ahead(unknown, hops)
             unknown = [node_id for node_id in unknown if (kind, node_id) not in self._ahead]
         rows = [row for node_id in ids for row in self._ahead.get((kind, node_id), ())]
         for batch in batches(unknown):
@@ -148,7 +156,10 @@ class _Events:
             _MOST_ARTIFACTS_AHEAD,
             _MOST_EVENTS_AHEAD + 1,
         )
-        if len(rows) > _MOST_EVENTS_AHEAD:
+        is_too_much = len(rows) > _MOST_EVENTS_AHEAD
+        if not self._is_lazy:
+            self._hops_ahead = 0 if is_too_much else min(2 * self._hops_ahead, _MOST_HOPS_AHEAD)
+        if is_too_much:
             return
         read: dict[tuple[NodeKind, int], list[Any]] = {
             (ARTIFACT, row[1]): [] for row in rows if row[0] == _REACHED

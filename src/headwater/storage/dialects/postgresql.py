@@ -141,13 +141,13 @@ class PostgresqlDialect(ServerDialect):
             )
         if re.search("invalid (connection option|port|.*value)|bad value", said):
             return InvalidRequest(
-                "the PostgreSQL URL has a parameter that libpq does not know, or with a value it does not take; "
-                "see https://www.postgresql.org/docs/current/libpq-connect.html"
+                "the PostgreSQL URL has a parameter that libpq does not know, or with a value it does "
+                "not take; see https://www.postgresql.org/docs/current/libpq-connect.html"
             )
         if "certificate" in said or "SSL" in said:
             return DatabaseRefused(
-                f"the encrypted connection to PostgreSQL at {where} failed; check sslmode, sslrootcert, sslcert "
-                "and sslkey in the URL"
+                f"the encrypted connection to PostgreSQL at {where} failed; check sslmode, "
+                "sslrootcert, sslcert and sslkey in the URL"
             )
         if "translate host name" in said or "resolve host" in said or "Name or service" in said:
             return Unavailable(
@@ -180,7 +180,8 @@ class PostgresqlDialect(ServerDialect):
             pass  # Somebody else was faster.
         except psycopg.errors.InsufficientPrivilege:
             raise DatabaseRefused(
-                f"there is no database {name!r} and the user may not create one; create it first: createdb {name}"
+                f"there is no database {name!r} and the user may not create one; create it first: "
+                f"createdb {name}"
             ) from None
         finally:
             connection.close()
@@ -319,8 +320,8 @@ class PostgresqlDialect(ServerDialect):
                 ).fetchone()
                 if found[0] is None:
                     raise DatabaseRefused(
-                        f"the column id of the table {name} has no sequence, so nothing new can be stored; copy the "
-                        "database with 'headwater db copy', or restore it with its sequences"
+                        f"the column id of the table {name} has no sequence, so nothing new can be stored; "
+                        "copy the database with 'headwater db copy', or restore it with its sequences"
                     )
                 self._sequences[name] = found[0]
 
