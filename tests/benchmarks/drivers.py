@@ -12,6 +12,7 @@ import statistics
 import tempfile
 from pathlib import Path
 
+import answers
 import backends
 import measuring
 import operations
@@ -64,7 +65,7 @@ def main() -> None:
                 f"{statistics.median(one[name] for one in medians) / 1000:10.2f}" for name in names
             )
             ratio = statistics.median(one["pymysql"] / one["mysqldb"] for one in medians)
-            different = [name for name, verdict in result["answers"].items() if verdict == "different"]
+            different = [name for name, verdict in result["answers"].items() if verdict == answers.DIFFERENT]
             print(
                 f"{operation.name:28}{times}   {ratio:.2f}{' ANSWERS DIFFER' if different else ''}",
                 flush=True,

@@ -61,6 +61,11 @@ def filters_of(request: Message) -> list[tuple[str, str]]:
     return [(kind, text) for kind, text in found if text]
 
 
+def case_decides(exchange: Exchange) -> bool:
+    """Whether a filter compares with a LIKE pattern in upper case; stored names are in lower case."""
+    return any(re.search(r"LIKE '[^']*[A-Z]", text) for _, text in filters_of(exchange.request))
+
+
 def messages(message: Message) -> Iterator[Message]:
     """``message`` and all messages in it."""
     yield message

@@ -26,7 +26,7 @@ if not __package__:
     __package__ = "differential"
 
 from .compare import Clock, Exchange, disagreement, exchanges, only_new_ids_differ
-from .expected import both_repeat, filters_of, find_intended
+from .expected import both_repeat, case_decides, filters_of, find_intended
 from .sequences import Generator
 from .sides import Engine, Side, SideMissing, open_headwater, peer_python
 from .special import SEQUENCES
@@ -140,9 +140,12 @@ class Match:
                 lines = disagreement(engine, ours, leaks=not self.control)
                 if not lines:
                     continue
-                if self.ours.skips_ids and only_new_ids_differ(engine, ours):
+                if self.ours.is_server and only_new_ids_differ(engine, ours):
                     self.tally.intended["ids: skipped by an attempt that was not the last"] += 1
                     diverged = True
+                    continue
+                if self.ours.is_server and case_decides(engine) and engine.code == ours.code == "OK":
+                    self.tally.intended["F12: LIKE, which ignores case on SQLite only"] += 1
                     continue
                 intended = find_intended(step, engine, ours, self.witness)
                 if intended is None and self.control:

@@ -77,8 +77,8 @@ class Answer:
 
 class Side(Protocol):
     is_engine: bool
-    skips_ids: bool
-    """Whether ids that were drawn and not used are lost, as on a server."""
+    is_server: bool
+    """Whether its store is in PostgreSQL or MySQL."""
 
     def call(self, rpc: str, request: Message) -> Answer: ...
 
@@ -104,7 +104,7 @@ class Remote:
     """A server at an address. Only one that knows ``/peer/Reset`` can be emptied."""
 
     is_engine = False
-    skips_ids = False
+    is_server = False
 
     def __init__(self, target: str) -> None:
         self.target = target
@@ -142,7 +142,7 @@ class Remote:
 class Engine:
     """The C++ engine. A request that kills it is answered with ``DIED`` and the engine started again, empty."""
 
-    skips_ids = False
+    is_server = False
 
     def __init__(self, python: Path, *, is_engine: bool = True) -> None:
         self.is_engine = is_engine
@@ -189,7 +189,7 @@ class InProcess:
 
     def __init__(self, backend: str = "sqlite") -> None:
         self._backend = backend
-        self.skips_ids = backend != "sqlite"
+        self.is_server = backend != "sqlite"
         self._open()
 
     def _open(self) -> None:
@@ -208,7 +208,7 @@ class InProcess:
 
     def call(self, rpc: str, request: Message) -> Answer:
         answer = self._call(rpc, request)
-        if self.skips_ids and rpc.startswith("Put") and answer.code != "OK":
+        if self.is_server and rpc.startswith("Put") and answer.code != "OK":
             self._align_ids()
         return answer
 
@@ -245,7 +245,7 @@ class Serve:
     """``headwater serve`` in a process of its own, one process a sequence, in memory."""
 
     is_engine = False
-    skips_ids = False
+    is_server = False
 
     def __init__(self) -> None:
         self._start()

@@ -48,12 +48,14 @@ def _rounded(value: Sql) -> Sql:
 
 _INTEGER = "^[[:space:]]*[+-]?[0-9]{{1,60}}[[:space:]]*$"
 _NUMBER = "^[[:space:]]*[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]{{1,3}})?[[:space:]]*$"
+# MySQL 8 matches no bytes, which is what functions of text give there.
+_TEXT = "CONVERT({0} USING latin1)"
 
 
 def _text_to_integer(value: Sql) -> Sql:
     # Nested, since only CASE promises that one condition is looked at before the other.
     within = (
-        "CASE WHEN {{0}} {0} THEN CASE WHEN {1} BETWEEN -9223372036854775808 AND 9223372036854775807 "
+        "CASE WHEN {0} THEN CASE WHEN {1} BETWEEN -9223372036854775808 AND 9223372036854775807 "
         "THEN {2} END END"
     )
     return Written(
@@ -62,9 +64,9 @@ def _text_to_integer(value: Sql) -> Sql:
         "CASE WHEN CAST({0} AS NUMERIC) = {0} AND {0} NOT GLOB '*[.eE]*' AND "
         "TYPEOF(CAST({0} AS NUMERIC)) = 'integer' THEN CAST({0} AS INTEGER) END",
         value,
-        postgresql=within.format(f"~ '{_INTEGER}'", "CAST({0} AS NUMERIC)", "CAST({0} AS BIGINT)"),
+        postgresql=within.format(f"{{0}} ~ '{_INTEGER}'", "CAST({0} AS NUMERIC)", "CAST({0} AS BIGINT)"),
         mysql=within.format(
-            f"REGEXP '{_INTEGER}'",
+            f"{_TEXT} REGEXP '{_INTEGER}'",
             "CAST({0} AS DECIMAL(65))",
             "CAST(CAST({0} AS DECIMAL(65)) AS SIGNED)",
         ),
@@ -72,13 +74,13 @@ def _text_to_integer(value: Sql) -> Sql:
 
 
 def _text_to_float(value: Sql) -> Sql:
-    template = "CASE WHEN {{0}} {0} THEN {1} END"
+    template = "CASE WHEN {0} THEN {1} END"
     return Written(
         Type.FLOAT64,
         "CASE WHEN CAST({0} AS NUMERIC) = {0} THEN CAST({0} AS REAL) END",
         value,
-        postgresql=template.format(f"~ '{_NUMBER}'", "CAST({0} AS DOUBLE PRECISION)"),
-        mysql=template.format(f"REGEXP '{_NUMBER}'", "({0} + 0e0)"),
+        postgresql=template.format(f"{{0}} ~ '{_NUMBER}'", "CAST({0} AS DOUBLE PRECISION)"),
+        mysql=template.format(f"{_TEXT} REGEXP '{_NUMBER}'", "({0} + 0e0)"),
     )
 
 

@@ -8,9 +8,9 @@ from headwater.errors import Cancelled, Unavailable
 from headwater.storage.cache import DEFAULT_CACHE_BYTES, NodeCache
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.database import Database
-from headwater.storage.dialects import SqliteDialect, wall_clock_ms
+from headwater.storage.dialects import SqliteDialect, explained, wall_clock_ms
 from headwater.storage.transactions import DirectTransaction, Transaction
-from headwater.storage.writer import Writer, explained
+from headwater.storage.writer import Writer
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from headwater.errors import DatabaseRefused, FailedPrecondition, SchemaTooOld, Unavailable
 from headwater.storage import schema
 from headwater.storage.database import Database
-from headwater.storage.dialects import ServerDialect, SqliteDialect, dialect_for
+from headwater.storage.dialects import ServerDialect, SqliteDialect, dialect_for, explained
 from headwater.storage.files import FileDatabase
-from headwater.storage.pools import PooledDatabase, explained
+from headwater.storage.pools import PooledDatabase
 from headwater.storage.statements import Insert, Prepared
 from headwater.storage.transactions import Transaction
 from headwater.storage.types import add_missing_simple_types

@@ -19,7 +19,7 @@ from headwater.storage.cache import DEFAULT_CACHE_BYTES, VersionedNodes
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.connections import Connections, Lent
 from headwater.storage.database import Database
-from headwater.storage.dialects import ServerDialect, wall_clock_ms
+from headwater.storage.dialects import ServerDialect, explained, wall_clock_ms
 from headwater.storage.kinds import ARTIFACT
 from headwater.storage.requests import WrittenMeanwhile
 from headwater.storage.transactions import Transaction
@@ -266,13 +266,3 @@ class _Connection:
                 self._database._connections.give_back(self._lent, is_clean=is_clean)
             finally:
                 self._database._one_less()
-
-
-def explained(dialect: ServerDialect, error: Exception) -> HeadwaterError:
-    """The driver's error in the caller's words, and in its own words in the log."""
-    ours = dialect.translate(error)
-    level = logging.DEBUG if isinstance(ours, AlreadyExists) else logging.ERROR
-    log.log(
-        level, "database error", extra={"error": dialect.described(error), "answered": type(ours).__name__}
-    )
-    return ours

@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from headwater.errors import Aborted, AlreadyExists, HeadwaterError, Internal, Unavailable
+from headwater.errors import Aborted, HeadwaterError, Internal, Unavailable
 from headwater.storage.cache import Key, NodeCache
 from headwater.storage.callers import Caller
-from headwater.storage.dialects import Dialect, SqliteDialect
+from headwater.storage.dialects import SqliteDialect, explained
 from headwater.storage.transactions import DirectTransaction, Transaction
 from headwater.storage.types import KnownTypes
 
@@ -275,12 +275,3 @@ class Writer:
         if isinstance(error, Exception):
             return error
         return Internal("the write was interrupted; nothing of it is stored")
-
-
-def explained(dialect: Dialect, error: Exception) -> HeadwaterError:
-    """The driver's error in the caller's words, and in its own words in the log."""
-    ours = dialect.translate(error)
-    level = logging.DEBUG if isinstance(ours, AlreadyExists) else logging.ERROR
-    log.log(level, "database error", extra={"error": str(error), "answered": type(ours).__name__})
-    ours.__cause__ = error
-    return ours

@@ -10,7 +10,16 @@ import time
 import sqlalchemy as sa
 
 from headwater.errors import InvalidRequest
-from headwater.storage.dialects.base import Call, Dialect, InList, Outcome, Values, checked_member, shown_url
+from headwater.storage.dialects.base import (
+    Call,
+    Dialect,
+    InList,
+    Outcome,
+    Values,
+    checked_member,
+    explained,
+    shown_url,
+)
 from headwater.storage.dialects.server import ServerDialect
 from headwater.storage.dialects.sqlite import SqliteDialect
 
@@ -24,6 +33,7 @@ __all__ = [
     "Values",
     "checked_member",
     "dialect_for",
+    "explained",
     "shown_url",
     "wall_clock_ms",
 ]

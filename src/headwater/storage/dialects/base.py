@@ -1,6 +1,7 @@
 """What a database must answer, and how a list of values is bound."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,12 +13,15 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import Grouping
 
-from headwater.errors import HeadwaterError, InvalidRequest
+from headwater.errors import AlreadyExists, HeadwaterError, InvalidRequest
 
 TOO_LARGE_A_RESULT = (
     "a calculation of filter_query leaves the range of its numbers, 64 bits for integers; "
     "CAST its operands AS FLOAT64, or test that they are small first: IF(id < 1000, id * id, NULL)"
 )
+
+
+log = logging.getLogger(__name__)
 
 
 class Values(tuple[int | float | str, ...]):
@@ -209,6 +213,10 @@ class Dialect:
     def decode_proto(self, value: Any) -> bytes:
         raise NotImplementedError
 
+    def described(self, error: Exception) -> str:
+        """The driver's error for a log: its class, its code, and its text unless that quotes values."""
+        raise NotImplementedError
+
     def translate(self, error: Exception) -> HeadwaterError:
         """The driver's error in the caller's words."""
         raise NotImplementedError
@@ -228,6 +236,18 @@ def shown_url(database_url: str) -> str:
     if url.password is None and hidden == dict(url.query):
         return database_url
     return url.set(query=hidden).render_as_string(hide_password=True)
+
+
+def explained(dialect: Dialect, error: Exception) -> HeadwaterError:
+    """The driver's error in the caller's words, and in its own words in the log."""
+    ours = dialect.translate(error)
+    # What the caller can mend is no event of the server's.
+    level = logging.DEBUG if isinstance(ours, AlreadyExists | InvalidRequest) else logging.ERROR
+    log.log(
+        level, "database error", extra={"error": dialect.described(error), "answered": type(ours).__name__}
+    )
+    ours.__cause__ = error
+    return ours
 
 
 def checked_member(value: object) -> object:

@@ -9,6 +9,7 @@ import base64
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import sqlalchemy as sa
@@ -165,7 +166,7 @@ class MysqlDialect(ServerDialect):
     def stop(self, connection: Any) -> None:
         other = self._driver.connect(None)
         try:
-            other.cursor().execute(f"KILL QUERY {int(connection.thread_id())}")
+            other.cursor().execute(f"KILL QUERY {connection.session_id}")
         finally:
             other.close()
 
@@ -200,9 +201,11 @@ class MysqlDialect(ServerDialect):
                 outcomes.append(Outcome(rows, cursor.rowcount))
                 if not cursor.nextset():
                     return outcomes
-        finally:
-            if connection.open:
+        except Exception:
+            # Reads what is left of the answer. After an interrupt nobody knows what that is.
+            with suppress(Exception):
                 cursor.close()
+            raise
 
     def begin_read(self, timeout_s: float | None) -> Sequence[Call]:
         return (

@@ -56,12 +56,17 @@ class Driver:
     def connect(self, database: str | None) -> Any:
         """A connection to ``database``, or to none, whose texts are UTF-8 whatever it is called.
 
+        Its ``session_id`` is what the server calls it.
+
         Raises:
             InvalidRequest, DatabaseRefused: the URL is at fault.
             error: whatever else.
         """
         conversions = {**self._conversions(), **dict.fromkeys(_TEXT_TYPES, _AS_TEXT)}
-        return self._connected(self._arguments(database) | {"use_unicode": False, "conv": conversions})
+        connection = self._connected(self._arguments(database) | {"use_unicode": False, "conv": conversions})
+        # Asked now, because mysqlclient refuses a thread that asks while another waits for an answer.
+        connection.session_id = connection.thread_id()
+        return connection
 
     def connect_plainly(self, database: str | None) -> Any:
         """The same for SQLAlchemy: as the driver does it, and without autocommit."""

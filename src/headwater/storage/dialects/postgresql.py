@@ -174,7 +174,8 @@ class PostgresqlDialect(ServerDialect):
         connection = self._connect({**self._parameters, "dbname": "postgres"})
         try:
             identifier = psycopg.sql.Identifier(name)
-            create = psycopg.sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' TEMPLATE template0")
+            # Texts in the order of their bytes: equal is equal, and an index serves LIKE 'prefix%'.
+            create = psycopg.sql.SQL("CREATE DATABASE {} ENCODING 'UTF8' LC_COLLATE 'C' TEMPLATE template0")
             connection.execute(create.format(identifier))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             pass  # Somebody else was faster.

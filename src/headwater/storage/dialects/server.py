@@ -107,10 +107,6 @@ class ServerDialect(Dialect):
         """Whether the statement was ended by ``stop``, a person, or because its time was up."""
         raise NotImplementedError
 
-    def described(self, error: Exception) -> str:
-        """The driver's error for a log: its class, its code, and its text unless that quotes values."""
-        raise NotImplementedError
-
 
 def limit_ms(timeout_s: float | None) -> int | None:
     """How long a statement may take, for databases to which zero means no limit, as ``None`` does here."""

@@ -254,6 +254,9 @@ class SqliteDialect(Dialect):
     def decode_proto(self, value: str | bytes) -> bytes:
         return base64.b64decode(value)
 
+    def described(self, error: Exception) -> str:
+        return str(error)
+
     def translate(self, error: Exception) -> HeadwaterError:
         said = str(error)
         if said.startswith("UNIQUE constraint failed: "):
