@@ -114,7 +114,7 @@ _MOST_ARTIFACTS_AHEAD = 200
 _MOST_EVENTS_AHEAD = 2_000
 # Where the whole of a look ahead is made before its first row: how far the first one goes, and any.
 _FIRST_HOPS_AHEAD = 4
-_MOST_HOPS_AHEAD = 16
+_MOST_HOPS_AHEAD = 8
 
 
 class _Events:
@@ -152,7 +152,8 @@ class _Events:
         rows = self._tx.rows(
             _events_ahead(self._direction),
             Values(artifact_ids),
-            hops // 2,
+            # The events of an artifact lead on to what is two hops from it.
+            (hops - 1) // 2,
             _MOST_ARTIFACTS_AHEAD,
             _MOST_EVENTS_AHEAD + 1,
         )

@@ -164,5 +164,5 @@ def test_the_lineage_of_a_chain_of_a_hundred_hops_takes_few_round_trips(away: Aw
     options.starting_artifacts.filter_query = f"id = {last}"
     options.direction = pb.LineageSubgraphQueryOptions.UPSTREAM
 
-    assert away.trips("GetLineageSubgraph", request) <= {"postgresql": 4, "mysql": 10}[backend]
+    assert away.trips("GetLineageSubgraph", request) <= {"postgresql": 4, "mysql": 20}[backend]
     assert len(away.call("GetLineageSubgraph", request).lineage_subgraph.executions) == 50

@@ -1,5 +1,7 @@
 """kill -9 while many write: what was acknowledged is there, what was not is there whole or not at all."""
 
+import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -48,17 +50,13 @@ def write_until_the_server_is_gone(
 ) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         call = calls_over(channel)
-        types = put_types(call)
-        number = 0
-        while True:
-            name = f"round {round_} writer {writer} step {number}"
-            try:
+        with contextlib.suppress(grpc.RpcError):
+            types = put_types(call)
+            for number in itertools.count():
+                name = f"round {round_} writer {writer} step {number}"
                 answer = call("PutExecution", step_request(types, name))
-            except grpc.RpcError:
-                return
-            acknowledged[name] = answer.execution_id  # type: ignore[attr-defined]  # a PutExecutionResponse
-            enough.release()
-            number += 1
+                acknowledged[name] = answer.execution_id  # type: ignore[attr-defined]  # a PutExecutionResponse
+                enough.release()
 
 
 def check_whole(call: Call, acknowledged: dict[str, int]) -> int:
