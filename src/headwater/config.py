@@ -22,6 +22,8 @@ class ServerConfig:
     """Port to listen on; 0 takes a free one."""
     threads: int = 8
     """Requests answered at a time. More than 8 make the answers slower."""
+    cpus: str = "one"
+    """``one``: each process keeps to one CPU, as suits Python's threads; ``all``: to none in particular."""
     workers: int = 1
     """Processes that answer on the port, each with its own threads and connections. One alone keeps the port
     to itself; several share it, and need PostgreSQL or MySQL."""

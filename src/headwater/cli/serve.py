@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
 
-from headwater.cli import logs, signals
+from headwater.cli import cpus, logs, signals
 from headwater.cli.settings import Decorated, config_option, setting
 from headwater.config import ServerConfig
 
@@ -30,6 +30,12 @@ _SERVING = (
         metavar="COUNT",
         type=click.IntRange(min=1),
         help="Requests answered at a time. More than 8 make the answers slower.",
+    ),
+    setting(
+        "--cpus",
+        default=ServerConfig.cpus,
+        type=click.Choice(cpus.CHOICES),
+        help="What each process runs on: one CPU suits Python's threads best.",
     ),
     setting(
         "--workers",
@@ -159,6 +165,8 @@ def run(config: ServerConfig, opening: Opening = _once, *, log_format: str, log_
         server = _start_workers(config, opening, log_format=log_format, log_level=log_level)
         received = signals.received()
     else:
+        if config.cpus == "one":
+            cpus.keep_to_one()
         server = opening(config, _open_server)
         received = signals.received()
         server.start()

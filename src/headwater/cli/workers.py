@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO
 
-from headwater.cli import logs, signals
+from headwater.cli import cpus, logs, signals
 from headwater.config import ServerConfig
 from headwater.errors import FailedPrecondition, HeadwaterError, Internal, InvalidRequest
 
@@ -234,6 +234,8 @@ def work() -> None:
     order: _Order = pickle.load(sys.stdin.buffer)
     threading.Thread(target=_end_with_the_parent, name="parent", daemon=True).start()
     logs.configure(log_format=order.log_format, log_level=order.log_level, worker=order.number)
+    if order.config.cpus == "one":
+        cpus.keep_to_one(order.number)
     from headwater.server import Server
 
     try:
