@@ -57,9 +57,10 @@ def announce(tx: Transaction, kind: NodeKind, nodes: Iterable[Node]) -> None:
         return
     new = [node for node in nodes if not node.HasField("id")]
     tx.reserve_ids({kind.table: len(new)})
-    updated = [node.id for node in nodes if node.HasField("id")]
-    if updated:
-        tx.ask_ahead(questions_of_messages(tx, kind, updated, locks=True))
+    runs = [list(run) for is_update, run in groupby(nodes, key=lambda node: node.HasField("id")) if is_update]
+    if len(runs) == 1:
+        # Of several runs a later one may update what an earlier one has updated.
+        tx.ask_ahead(questions_of_messages(tx, kind, [node.id for node in runs[0]], locks=True))
 
 
 def put_nodes(
@@ -210,11 +211,21 @@ def _refuse_taken(tx: Transaction, kind: NodeKind, rows: Sequence[tuple[Any, ...
     external_ids = {key: holder for key, holder in external_ids.items() if holder not in own}
     for node_id, key, external_id in new:
         if key[1] is not None and names.setdefault(key, node_id) != node_id:
+            if names[key] in own:
+                raise AlreadyExists(
+                    f"two {kind.name}s of this request, of type {key[0]}, have the name {key[1]!r}; "
+                    "names are unique within a type"
+                )
             raise AlreadyExists(
                 f"{kind.name} {names[key]} of type {key[0]} has the name {key[1]!r}; "
                 "names are unique within a type"
             )
         if external_id is not None and external_ids.setdefault(external_id, node_id) != node_id:
+            if external_ids[external_id] in own:
+                raise AlreadyExists(
+                    f"two {kind.name}s of this request have the external id {external_id!r}, "
+                    f"which only one {kind.name} can have"
+                )
             raise AlreadyExists(
                 f"{kind.name} {external_ids[external_id]} has the external id {external_id!r}, "
                 f"which only one {kind.name} can have"

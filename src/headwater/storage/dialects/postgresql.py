@@ -529,7 +529,11 @@ def _as_text(value: Any) -> bytes | None:
         return b"t"
     if value is False:
         return b"f"
-    return (value if isinstance(value, str) else repr(value)).encode()
+    text = value if isinstance(value, str) else repr(value)
+    if "\0" in text:
+        # libpq would end the text there, and answer for what is before it.
+        raise InvalidRequest("a text of the request has a NUL character, which databases cannot store")
+    return text.encode()
 
 
 def _results(pgconn: Any) -> Generator[int, int, list[Any]]:
