@@ -125,13 +125,19 @@ def _refuse_repeated(tx: Transaction, rows: Sequence[tuple[int, ...]]) -> None:
         for event_id, artifact_id, execution_id, type_ in tx.rows(_EVENTS_BETWEEN, artifacts, executions)
         if event_id not in new_ids
     }
+    given: set[EventKey] = set()
     for _, artifact_id, execution_id, type_, _ in rows:
+        if (artifact_id, execution_id, type_) in given:
+            raise AlreadyExists(
+                f"two events of this request are of type {pb.Event.Type.Name(type_)} and have the same "
+                "artifact and execution"
+            )
+        given.add((artifact_id, execution_id, type_))
         if (artifact_id, execution_id, type_) in seen:
             raise AlreadyExists(
                 f"artifact {artifact_id} and execution {execution_id} have an event of type "
                 f"{pb.Event.Type.Name(type_)} already"
             )
-        seen.add((artifact_id, execution_id, type_))
 
 
 @cache

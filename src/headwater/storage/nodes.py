@@ -19,7 +19,7 @@ from headwater.storage.kinds import ARTIFACT, EXECUTION, Node, NodeKind
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Question, Transaction
 from headwater.storage.types import find_type_id
-from headwater.storage.values import STRUCT_PREFIX, decode_into
+from headwater.storage.values import STRUCT_PREFIX, decode_into, looked_for
 from headwater.v1 import metadata_store_pb2 as pb
 
 BATCH = 2_000
@@ -271,12 +271,12 @@ def _ids_by(kind: NodeKind, column: str) -> Prepared:
 
 def ids_by_uri(tx: Transaction, uris: Iterable[str]) -> list[int]:
     """Artifacts with one of these uris, by ascending id."""
-    return [row[0] for row in tx.rows(_ids_by(ARTIFACT, "uri"), Values(sorted(set(uris))))]
+    return [row[0] for row in tx.rows(_ids_by(ARTIFACT, "uri"), looked_for(set(uris)))]
 
 
 def ids_by_external_id(tx: Transaction, kind: NodeKind, external_ids: Iterable[str]) -> list[int]:
     """Nodes with one of these external ids, by ascending id."""
-    return [row[0] for row in tx.rows(_ids_by(kind, "external_id"), Values(sorted(set(external_ids))))]
+    return [row[0] for row in tx.rows(_ids_by(kind, "external_id"), looked_for(set(external_ids)))]
 
 
 @cache
@@ -300,7 +300,7 @@ def find_external_ids(tx: Transaction, kind: NodeKind, external_ids: Iterable[st
 
 def question_of_external_ids(kind: NodeKind, external_ids: Iterable[str]) -> Question:
     """What ``find_external_ids`` asks, for ``ask_ahead``."""
-    return _external_ids(kind), Values(sorted(set(external_ids)))
+    return _external_ids(kind), looked_for(set(external_ids))
 
 
 @cache
@@ -358,7 +358,7 @@ def question_of_names(kind: NodeKind, keys: Iterable[NameKey]) -> Question:
     """What ``find_names`` asks, for ``ask_ahead``."""
     wanted = set(keys)
     types_of = Values(sorted({type_id for type_id, _ in wanted}))
-    return _names(kind), types_of, Values(sorted({name for _, name in wanted}))
+    return _names(kind), types_of, looked_for({name for _, name in wanted})
 
 
 def existing_ids(tx: Transaction, kind: NodeKind, ids: Iterable[int]) -> set[int]:

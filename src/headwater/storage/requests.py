@@ -38,13 +38,6 @@ _recorded_ms = _request.c.recorded_ms
 _FORGET = Prepared(
     sa.delete(_request).where(_recorded_ms < sa.bindparam("before", type_=sa.BigInteger())), "before"
 )
-_FORGET_OWN = Prepared(
-    sa.delete(_request).where(
-        _recorded_ms < sa.bindparam("before", type_=sa.BigInteger()),
-        _request.c.digest == sa.literal_column("''"),
-    ),
-    "before",
-)
 
 
 class WrittenMeanwhile(Exception):
@@ -96,7 +89,9 @@ def keep_answer(tx: Transaction, key: RequestKey, answer: bytes) -> None:
 
 
 def _row(tx: Transaction, key: RequestKey, answer: bytes) -> tuple[str, str, int, str]:
-    return key.request_id, key.digest, tx.now_ms, _as_text(answer)
+    # Rows of our own are dated back, so that they are the first to be forgotten.
+    recorded_ms = tx.now_ms if key.digest else tx.now_ms - (KEPT_MS - _OWN_KEPT_MS)
+    return key.request_id, key.digest, recorded_ms, _as_text(answer)
 
 
 def _as_text(answer: bytes) -> str:
@@ -106,4 +101,3 @@ def _as_text(answer: bytes) -> str:
 def forget_old(tx: Transaction) -> None:
     """Drop the answers that nobody asks for any more."""
     tx.run(_FORGET, tx.now_ms - KEPT_MS)
-    tx.run(_FORGET_OWN, tx.now_ms - _OWN_KEPT_MS)

@@ -18,7 +18,7 @@ from headwater.storage import schema
 from headwater.storage.dialects import InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, KINDS, NodeKind, TypeMessage
 from headwater.storage.statements import Insert, Prepared
-from headwater.storage.values import checked_text
+from headwater.storage.values import checked_text, looked_for
 from headwater.v1 import metadata_store_pb2 as pb
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def users_types(tx: "Transaction", kind: NodeKind) -> list[TypeMessage]:
 
 def _types(tx: "Transaction", kind: NodeKind, column: str, wanted: Iterable[int | str]) -> list[TypeMessage]:
     """The types that have one of ``wanted`` in ``column``, by ascending id."""
-    values = Values(sorted(wanted))
+    values = Values(sorted(wanted)) if column == "id" else looked_for(set(wanted))  # type: ignore[arg-type]  # texts
     return _assembled(kind, *tx.rows_of_each(_questions(kind, column, values))) if values else []
 
 
@@ -249,7 +249,7 @@ def announce_types(tx: "Transaction", kind: NodeKind, types: Iterable[TypeMessag
     """Say that these types will be put, so that what this has to know is asked together with other things."""
     names = {given.name for given in types}
     if names and tx.dialect.is_server:
-        tx.ask_ahead(_questions(kind, "name", Values(sorted(names))))
+        tx.ask_ahead(_questions(kind, "name", looked_for(names)))
 
 
 def put_types(

@@ -8,14 +8,14 @@ when it is written.
 import base64
 import binascii
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from google.protobuf import struct_pb2
 from google.protobuf.message import DecodeError, Message
 
 from headwater.errors import DataLoss, InvalidRequest
-from headwater.storage.dialects import Dialect
+from headwater.storage.dialects import Dialect, Values
 from headwater.v1 import metadata_store_pb2 as pb
 
 STRUCT_PREFIX = "mlmd-struct::"
@@ -51,6 +51,20 @@ def checked_text(text: str, what: str) -> str:
     if text == _NULL_TEXT:
         raise InvalidRequest(f"{what} is {_NULL_TEXT!r}, which ML Metadata reserves; use another text")
     return text
+
+
+def looked_for(texts: Collection[str]) -> Values:
+    """Texts to look for, each once.
+
+    Raises:
+        InvalidRequest: one is not UTF-8 or holds a NUL character, so nothing stored can be equal to it.
+    """
+    for text in texts:
+        if not isinstance(text, str) or "\0" in text:
+            raise InvalidRequest(
+                f"a text to look for is not valid UTF-8 or has a NUL character: {text!r:.80}"
+            )
+    return Values(sorted(set(texts)))
 
 
 def encode(dialect: Dialect, name: str, value: pb.Value, *, is_custom: bool) -> Columns:

@@ -541,7 +541,8 @@ def _results(pgconn: Any) -> Generator[int, int, list[Any]]:
     results: list[Any] = []
     unsent = pgconn.flush()
     while True:
-        ready = yield waiting.Wait.RW if unsent else waiting.Wait.R
+        # psycopg goes on with nothing after it was interrupted, to read what is left.
+        ready = (yield waiting.Wait.RW if unsent else waiting.Wait.R) or waiting.Ready.R
         if ready & waiting.Ready.W:
             unsent = pgconn.flush()
         if ready & waiting.Ready.R:
