@@ -118,7 +118,7 @@ def draw_throughput(results: targets.Results, path: Path) -> None:
     labelled = {}
     for panel in panels.flat:
         labelled |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
-    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+    figure.legend(labelled.values(), labelled, loc="outside upper center", ncols=2, frameon=False, fontsize=9)
     figure.savefig(path, dpi=130)
 
 
