@@ -1,10 +1,13 @@
 """``headwater serve`` as a process: what it prints, how it ends, what it refuses."""
 
 import json
+import os
 import signal
 import socket
 import sqlite3
+import sys
 import time
+from pathlib import Path
 
 import grpc
 import pytest
@@ -332,3 +335,14 @@ def test_tls_settings_that_do_not_go_together_are_refused(url, tmp_path, given, 
     )
 
     assert (code, said) == (1, "Error: " + sentence.format(file=file))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only on Linux a process keeps to a CPU")
+@pytest.mark.parametrize("cpus", ["one", "all"])
+def test_a_server_keeps_to_one_cpu_unless_told_otherwise(serve, url, cpus):
+    server = serve("--database-url", url, "--cpus", cpus)
+
+    threads = Path(f"/proc/{server.process.pid}/task").iterdir()
+    usable = {len(os.sched_getaffinity(int(thread.name))) for thread in threads}
+
+    assert usable == {1 if cpus == "one" else len(os.sched_getaffinity(0))}

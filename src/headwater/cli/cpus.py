@@ -1,5 +1,6 @@
 """Which CPUs a server runs on (decision 0014)."""
 
+import contextlib
 import os
 import random
 import sys
@@ -15,6 +16,8 @@ def keep_to_one(worker: int | None = None) -> None:
     """
     if sys.platform != "linux":
         return
-    allowed = sorted(os.sched_getaffinity(0))
-    cpu = random.choice(allowed) if worker is None else allowed[(worker - 1) % len(allowed)]
-    os.sched_setaffinity(0, {cpu})
+    # Some sandboxes forbid it, and the server only gets slower.
+    with contextlib.suppress(OSError):
+        allowed = sorted(os.sched_getaffinity(0))
+        cpu = random.choice(allowed) if worker is None else allowed[(worker - 1) % len(allowed)]
+        os.sched_setaffinity(0, {cpu})
