@@ -371,7 +371,7 @@ def test_a_name_that_a_request_gives_twice(own_url: str) -> None:
     request = an_artifact(types, name="taxi")
     request.artifacts.add(type_id=types.artifact_type_ids[0], name="taxi")
 
-    with pytest.raises(HeadwaterError, match="has the name 'taxi'; names are unique within a type"):
+    with pytest.raises(HeadwaterError, match="have the name 'taxi'; names are unique within a type"):
         store.call("PutArtifacts", request)
     assert not store.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts
     store.close()

@@ -77,7 +77,9 @@ def upgrade(
     with _connected(database_url, patience_s) as backend, backend.alone():
         layout = None
         for recipe in recipes(wide_integers=wide_integers, add_indexes=add_indexes):
-            with _explaining(backend, recipe), backend.step() if recipe.in_transaction else nullcontext():
+            # Where nothing else keeps other upgrades out, the transaction does.
+            is_step = recipe.in_transaction or not backend.is_alone
+            with _explaining(backend, recipe), backend.step() if is_step else nullcontext():
                 if layout is None or not backend.is_alone:
                     layout = backend.layout()
                     stored = checked_version(backend.connection, layout)
