@@ -3,6 +3,7 @@
 import os
 import threading
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ T = TypeVar("T")
 _WAIT_S = 10.0
 
 
-class Database:
+class Database(ABC):
     """A database that has been opened and found fit to serve (``headwater.storage.opening``).
 
     Safe for threads, and across ``fork``: no connection is open while the process forks.
@@ -30,10 +31,11 @@ class Database:
         self._idle = threading.Condition()
         _OPEN.add(self)
 
+    @abstractmethod
     def read(self, work: Callable[[Transaction], T], caller: Caller = PATIENT) -> T:
         """Run ``work`` on one state of the database and return what it returns."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write(self, work: Callable[[Transaction], T], caller: Caller = PATIENT) -> T:
         """Run ``work`` in a transaction of its own and return what it returns, once it is on disk.
 
@@ -45,11 +47,10 @@ class Database:
             Unavailable: the database cannot be reached.
             DeadlineExceeded, Cancelled: the caller had gone before its turn came.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
         """Wait for what is under way, then close. Later calls raise ``Unavailable``."""
-        raise NotImplementedError
 
     # Connections in use
 
@@ -71,9 +72,9 @@ class Database:
         """Have no more to do with forks."""
         _OPEN.discard(self)
 
+    @abstractmethod
     def _close_connections(self) -> None:
         """Close what a child must not inherit, once nothing is in use."""
-        raise NotImplementedError
 
     def before_fork(self) -> None:
         with self._idle:

@@ -1,5 +1,6 @@
 """One transaction: a connection, its dialect and a clock, handed to every storage function."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ Question = tuple[Any, ...]
 """A ``Prepared`` query, followed by the values of its parameters."""
 
 
-class Transaction:
+class Transaction(ABC):
     """What storage functions need of the transaction they run in. They never end it.
 
     A reading transaction takes its connection and begins at its first statement, so that an answer
@@ -83,14 +84,15 @@ class Transaction:
 
     # Asking
 
+    @abstractmethod
     def rows(self, statement: Prepared, *values: Any) -> list[Any]:
         """All rows of a query, as the driver gives them."""
-        raise NotImplementedError
 
     def rows_of_each(self, questions: Sequence[Question]) -> list[list[Any]]:
         """The rows of several queries, which do not depend on each other."""
         return [self.rows(*question) for question in questions]
 
+    @abstractmethod
     def ask_ahead(self, questions: Sequence[Question], *, are_last: bool = False) -> None:
         """Name queries that will be asked with ``rows`` before anything is written that they see.
 
@@ -100,39 +102,41 @@ class Transaction:
 
     # Writing
 
+    @abstractmethod
     def run(self, statement: Prepared, *values: Any) -> None:
         """Run one statement."""
-        raise NotImplementedError
 
+    @abstractmethod
     def run_many(self, statement: Prepared, rows: Sequence[Sequence[Any]]) -> None:
         """Run a statement once a row, in order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert(self, into: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert rows of which no unique key forbids any."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_new(self, into: Insert, rows: Sequence[Sequence[Any]]) -> bool:
         """Insert rows; ``False`` if a unique key forbids one of them, and then the others are in."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_missing(self, into: Insert, rows: Sequence[Sequence[Any]]) -> None:
         """Insert those of the rows that no unique key forbids."""
-        raise NotImplementedError
 
+    @abstractmethod
     def new_ids(self, table: sa.Table, count: int) -> Sequence[int]:
         """Ids for the next ``count`` rows of ``table``, ascending; insert them with these."""
-        raise NotImplementedError
 
+    @abstractmethod
     def define(self, definition: sa.schema.ExecutableDDLElement) -> None:
         """Create a table or an index."""
-        raise NotImplementedError
 
     # What only matters where others write at the same time
 
+    @abstractmethod
     def reserve_ids(self, counts: Mapping[sa.Table, int]) -> None:
         """Say how many ids of each table ``new_ids`` will be asked for, if that is known early."""
 
+    @abstractmethod
     def lock_store(self) -> None:
         """Until this transaction ends no other changes types or parents of contexts.
 
@@ -188,6 +192,15 @@ class DirectTransaction(Transaction):
     def new_ids(self, table: sa.Table, count: int) -> Sequence[int]:
         last = int(self.rows(_last_id(table))[0][0])
         return range(last + 1, last + 1 + count)
+
+    def ask_ahead(self, questions: Sequence[Question], *, are_last: bool = False) -> None:
+        pass
+
+    def reserve_ids(self, counts: Mapping[sa.Table, int]) -> None:
+        pass
+
+    def lock_store(self) -> None:
+        pass
 
     def define(self, definition: sa.schema.ExecutableDDLElement) -> None:
         self.begun().execute(str(definition.compile(dialect=self.dialect.core)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ STATE = "state"
 BEGUN, DONE = "begun", "done"
 
 
-class End:
+class End(ABC):
     """One connection to a database, with transactions that are begun and ended by hand."""
 
     def __init__(self, database_url: str, role: str, *, create: bool) -> None:
@@ -73,9 +74,9 @@ class End:
         """The rows whose leading column is beyond ``after``; those that share it are in one page."""
         return pages(self._ask, self.reading(layout), after)
 
+    @abstractmethod
     def _ask(self, statement: Prepared, *values: Any) -> list[Row]:
         """The rows of a query."""
-        raise NotImplementedError
 
     @contextlib.contextmanager
     def explaining(self) -> Iterator[None]:

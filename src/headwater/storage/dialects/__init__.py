@@ -63,11 +63,11 @@ def dialect_for(database_url: str, *, create: bool = True) -> Dialect:
     if backend == "postgresql":
         from headwater.storage.dialects.postgresql import PostgresqlDialect
 
-        return PostgresqlDialect(url, create=create)
+        return PostgresqlDialect(url)
     if backend in ("mysql", "mariadb"):
         from headwater.storage.dialects.mysql import MysqlDialect
 
-        return MysqlDialect(url, create=create)
+        return MysqlDialect(url)
     raise InvalidRequest(
         f"{backend!r} databases are not supported; the URL must begin with one of: "
         + ", ".join(f"{name}://" for name in _BACKENDS)

@@ -3,9 +3,10 @@
 import json
 import logging
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine.interfaces import Dialect as CoreDialect
@@ -106,12 +107,6 @@ def _is_single(compiler: Any) -> bool:
     return bool(compiler.execution_options.get("lists_are_single"))
 
 
-class Connection(Protocol):
-    """The part of a driver's connection that is used outside its dialect."""
-
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True)
 class Call:
     """A statement on its way to the driver: the text and the values in the driver's order."""
@@ -130,7 +125,7 @@ class Outcome:
     """Rows inserted, updated or deleted."""
 
 
-class Dialect:
+class Dialect(ABC):
     """What a database must answer; the common answers are here."""
 
     core: CoreDialect
@@ -145,47 +140,47 @@ class Dialect:
     recursion_is_lazy: bool = True
     """Whether a recursive statement stops when its reader has enough."""
 
+    @abstractmethod
     def connect(self) -> Any:
         """A connection of its own, without a transaction.
 
         Raises:
             DatabaseRefused, Unavailable: with what to do about it.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def engine(self) -> sa.Engine:
         """For what is done seldom (inspection, migration): an engine whose connections are like ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def table_names(self, connection: Any) -> set[str]:
         """In lower case."""
-        raise NotImplementedError
 
+    @abstractmethod
     def column_names(self, connection: Any, table: str) -> set[str]:
         """In lower case."""
-        raise NotImplementedError
 
+    @abstractmethod
     def index_names(self, connection: Any) -> set[str]:
         """In lower case."""
-        raise NotImplementedError
 
+    @abstractmethod
     def size_bytes(self, connection: Any) -> int:
         """How much room the database takes, its indexes included."""
-        raise NotImplementedError
 
+    @abstractmethod
     def facts(self, connection: Any) -> dict[str, str]:
         """What an administrator wants to know of this database: which server, which encoding."""
-        raise NotImplementedError
 
+    @abstractmethod
     def damage(self, connection: Any, tables: Sequence[sa.Table]) -> list[str]:
         """What the database itself finds broken: files, indexes, counters that are behind their ids."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_statement(
         self, table: sa.Table, columns: Sequence[str], *, ignores: bool
     ) -> sa.sql.ClauseElement:
         """What inserts rows, unless a unique key forbids them if ``ignores``."""
-        raise NotImplementedError
 
     def walk_in_order(self, select: sa.Select[Any], table: sa.Table, column: str) -> sa.Select[Any]:
         """Make ``select`` read ``table`` in the order of ``column``, an indexed one, until it has enough."""
@@ -207,19 +202,19 @@ class Dialect:
         # SQLite says that the digits of NULL are none.
         return sa.case((column.isnot(None), sa.func.hex(column)))
 
-    def encode_proto(self, value: bytes) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def encode_proto(self, value: bytes) -> Any: ...
 
-    def decode_proto(self, value: Any) -> bytes:
-        raise NotImplementedError
+    @abstractmethod
+    def decode_proto(self, value: Any) -> bytes: ...
 
+    @abstractmethod
     def described(self, error: Exception) -> str:
         """The driver's error for a log: its class, its code, and its text unless that quotes values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def translate(self, error: Exception) -> HeadwaterError:
         """The driver's error in the caller's words."""
-        raise NotImplementedError
 
 
 # libpq's, and those that drivers of MySQL know.

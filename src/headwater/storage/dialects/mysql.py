@@ -56,10 +56,9 @@ class MysqlDialect(ServerDialect):
     # MySQL makes the whole of a recursive table before anybody reads it.
     recursion_is_lazy = False
 
-    def __init__(self, url: sa.URL, *, create: bool = True) -> None:
+    def __init__(self, url: sa.URL) -> None:
         if not url.database:
             raise InvalidRequest("the MySQL URL names no database; write mysql://user:password@host/database")
-        self._creates = create
         self._url = url
         self._driver = driver_for(url)
         self.driver_error = self._driver.error
@@ -394,9 +393,6 @@ class MysqlDialect(ServerDialect):
         self._query(connection, f"SELECT RELEASE_LOCK(CONCAT('{_OPENING_LOCK}.', LEFT(DATABASE(), 40)))")
 
     # Errors
-
-    def is_taken(self, error: Exception) -> bool:
-        return _code(error) in (1062, 1586)
 
     def is_conflict(self, error: Exception) -> bool:
         return _code(error) in (1213, 1205, 1020, 1614)

@@ -8,6 +8,7 @@ say about TLS; a URL that begins with ``mysql+pymysql://`` or ``mysql+mysqldb://
 import os
 import socket
 import ssl
+from abc import ABC, abstractmethod
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -29,7 +30,7 @@ _URL_PARAMETERS = frozenset(
 )
 
 
-class Driver:
+class Driver(ABC):
     """Connects to what a URL names."""
 
     core_name: str
@@ -97,8 +98,8 @@ class Driver:
                 arguments[name] = self._seconds(name)
         return arguments
 
-    def _connected(self, arguments: dict[str, Any]) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _connected(self, arguments: dict[str, Any]) -> Any: ...
 
     def _seconds(self, name: str) -> int | None:
         value = self._url.query.get(name)

@@ -81,9 +81,8 @@ class PostgresqlDialect(ServerDialect):
     core: CoreDialect = PGDialect_psycopg(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
     driver_error = psycopg.Error
 
-    def __init__(self, url: sa.URL, *, create: bool = True) -> None:
+    def __init__(self, url: sa.URL) -> None:
         self._url = url
-        self._creates = create
         self._sequences: dict[str, str] = {}
         """By the name of the table."""
         parameters: dict[str, Any] = dict(url.query)
@@ -390,9 +389,6 @@ class PostgresqlDialect(ServerDialect):
         connection.execute("SELECT pg_advisory_unlock(%s)", (_OPENING_LOCK,))
 
     # Errors
-
-    def is_taken(self, error: Exception) -> bool:
-        return isinstance(error, psycopg.errors.UniqueViolation)
 
     def is_conflict(self, error: Exception) -> bool:
         return isinstance(

@@ -1,5 +1,6 @@
 """What a database behind a connection must answer beside what every one must."""
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ class ServerDialect(Dialect):
     commit = Call("COMMIT")
     rollback = Call("ROLLBACK")
 
+    @abstractmethod
     def connect(self) -> Any:
         """A connection of its own, without a transaction.
 
@@ -25,57 +27,56 @@ class ServerDialect(Dialect):
             DatabaseRefused: wrong password, no such database, no rights: with what to do about it.
             Unavailable: nobody answers there now.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def create_database(self) -> None:
         """Make the database that the URL names, if there is none.
 
         Raises:
             DatabaseRefused: the user may not.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def run(self, connection: Any, calls: Sequence[Call]) -> list[Outcome]:
         """Run statements in order in one round trip. The first that fails raises; none after it is run."""
-        raise NotImplementedError
 
+    @abstractmethod
     def stop(self, connection: Any) -> None:
         """Stop what runs on a connection that another thread uses; its statement fails as ``is_stopped``.
 
         May raise anything, and stop nothing.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def begin_read(self, timeout_s: float | None) -> Sequence[Call]:
         """Begin a transaction that sees one state and ends no later than in ``timeout_s``."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin_write(self, timeout_s: float | None) -> Sequence[Call]:
         """Begin a transaction whose every statement sees what is committed by then."""
-        raise NotImplementedError
 
+    @abstractmethod
     def insert_calls(self, text: str, rows: Sequence[Sequence[Any]]) -> Sequence[Call]:
         """The statements that insert ``rows``; ``text`` is that of ``insert_statement``."""
-        raise NotImplementedError
 
     def around_whole_read(self, timeout_s: float | None) -> tuple[Sequence[Call], Sequence[Call]]:
         """What comes before and after queries of one ``run`` to make them a transaction of their own."""
         return self.begin_read(timeout_s), (self.commit,)
 
+    @abstractmethod
     def reservation(self, table: sa.Table, count: int) -> Sequence[Call]:
         """What takes ids from the counter of ``table``, so that nobody else gets them."""
-        raise NotImplementedError
 
+    @abstractmethod
     def reserved(self, outcomes: Sequence[Outcome], count: int) -> list[int]:
         """The ids that the calls of ``reservation`` took, ascending."""
-        raise NotImplementedError
 
+    @abstractmethod
     def lock_opening(self, connection: Any) -> None:
         """Keep others from making or upgrading this database until ``unlock_opening``."""
-        raise NotImplementedError
 
-    def unlock_opening(self, connection: Any) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def unlock_opening(self, connection: Any) -> None: ...
 
     def finish_definition(self, text: str) -> str:
         """A CREATE statement as this database is to run it."""
@@ -91,21 +92,17 @@ class ServerDialect(Dialect):
     def learn(self, connection: Any) -> None:
         """Look at what differs from one database of this kind to the next, once it holds a store."""
 
-    def is_taken(self, error: Exception) -> bool:
-        """Whether a unique key forbade a row."""
-        raise NotImplementedError
-
+    @abstractmethod
     def is_conflict(self, error: Exception) -> bool:
         """Whether the transaction lost against another one, so that repeating it may succeed."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_lost(self, error: Exception, connection: Any) -> bool:
         """Whether the connection is of no use any more; what it was asked may have been done."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_stopped(self, error: Exception) -> bool:
         """Whether the statement was ended by ``stop``, a person, or because its time was up."""
-        raise NotImplementedError
 
 
 def limit_ms(timeout_s: float | None) -> int | None:
