@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 from google.protobuf.message import Message
 
-from headwater.service.rpcs import MESSAGES, SERVICE_NAME
+from headwater.wire import METHODS
 
 PEERS_PYTHON = os.environ.get("HEADWATER_PEERS_PYTHON", ".venv-peers/bin/python")
 
@@ -25,9 +25,9 @@ def calls_over(channel: grpc.Channel) -> Call:
 
     def call(rpc: str, request: Message) -> Message:
         return channel.unary_unary(
-            f"/{SERVICE_NAME}/{rpc}",
+            METHODS[rpc].path,
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=MESSAGES[rpc][1].FromString,
+            response_deserializer=METHODS[rpc].response_class.FromString,
         )(request, timeout=60)
 
     return call

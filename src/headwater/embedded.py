@@ -1,14 +1,15 @@
 """The service in process: what ``headwater.connect`` uses for a database URL. No server, no sockets."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.message import Message
 
 from headwater.service.dispatch import Service
-from headwater.service.rpcs import MESSAGES
-from headwater.storage.callers import PATIENT, Deadline
+from headwater.storage.callers import PATIENT, Caller, Deadline
 from headwater.storage.database import Database
 from headwater.storage.opening import open_database
+from headwater.wire import METHODS
 
 
 class EmbeddedTransport:
@@ -24,13 +25,20 @@ class EmbeddedTransport:
         Raises:
             HeadwaterError: the same classes as over gRPC.
         """
-        caller = PATIENT if timeout_s is None else Deadline(timeout_s)
-        answer = self._service.answer(rpc, request, caller)
-        return MESSAGES[rpc][1].FromString(answer) if isinstance(answer, bytes) else answer
+        answer = self._service.answer(rpc, request, _caller(timeout_s))
+        return METHODS[rpc].response_class.FromString(answer) if isinstance(answer, bytes) else answer
+
+    def stream(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Message]:
+        """The messages that answer ``rpc``. See ``Transport.stream``."""
+        return self._service.stream(rpc, request, _caller(timeout_s))
 
     def close(self) -> None:
         """Close the database, unless it is the in-memory store that the whole process shares."""
         self._database.close()
+
+
+def _caller(timeout_s: float | None) -> Caller:
+    return PATIENT if timeout_s is None else Deadline(timeout_s)
 
 
 def open_transport(

@@ -2,7 +2,9 @@
 
 import logging
 import ssl
+import threading
 import time
+from collections.abc import Iterator
 from concurrent import futures
 from pathlib import Path
 
@@ -20,10 +22,10 @@ from headwater.errors import (
 )
 from headwater.service.descriptors import descriptors_as_served
 from headwater.service.dispatch import Service
-from headwater.service.rpcs import MESSAGES, SERVICE_NAME
 from headwater.service.status import code_of
 from headwater.storage.callers import Caller
 from headwater.storage.opening import open_database
+from headwater.wire import METHODS, SERVICES
 
 log = logging.getLogger(__name__)
 
@@ -56,11 +58,15 @@ class _GrpcCaller(Caller):
 class _Methods(grpc.GenericRpcHandler):
     """The RPCs by path. Requests and answers pass as bytes, so that a bad request is ours to refuse."""
 
-    def __init__(self, service: Service, slow_request_ms: int) -> None:
+    def __init__(self, service: Service, slow_request_ms: int, most_streams: int) -> None:
         self._slow_request_ms = slow_request_ms
+        # A stream keeps its thread for as long as its reader takes; others must get theirs.
+        self._streams = threading.BoundedSemaphore(most_streams)
         self._methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            f"/{SERVICE_NAME}/{name}": grpc.unary_unary_rpc_method_handler(self._answering(service, name))
-            for name in MESSAGES
+            method.path: grpc.unary_stream_rpc_method_handler(self._streaming(service, method.name))
+            if method.is_stream
+            else grpc.unary_unary_rpc_method_handler(self._answering(service, method.name))
+            for method in METHODS.values()
         }
 
     def service(
@@ -82,6 +88,26 @@ class _Methods(grpc.GenericRpcHandler):
                 code = code_of(error)
                 context.abort(code, _fit(str(error)))
             finally:
+                self._log(name, code, began, len(request))
+
+        return answer
+
+    def _streaming(self, service: Service, name: str):  # type: ignore[no-untyped-def]  # grpc's own behaviour type
+        def answer(request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+            began = time.perf_counter()
+            code = grpc.StatusCode.OK
+            if not self._streams.acquire(blocking=False):
+                context.abort(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    "as many streams as this server keeps threads for are being read; try again",
+                )
+            try:
+                yield from service.stream_bytes(name, request, _GrpcCaller(context))
+            except HeadwaterError as error:
+                code = code_of(error)
+                context.abort(code, _fit(str(error)))
+            finally:
+                self._streams.release()
                 self._log(name, code, began, len(request))
 
         return answer
@@ -146,9 +172,12 @@ class Server:
             options=_options(config),
         )
         self._health = health.HealthServicer()
-        self._grpc.add_generic_rpc_handlers([_Methods(Service(self._database), config.slow_request_ms)])
+        most_streams = max(1, config.threads // 2)
+        self._grpc.add_generic_rpc_handlers(
+            [_Methods(Service(self._database), config.slow_request_ms, most_streams)]
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._grpc)
-        names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        names = (*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, self._grpc, pool=descriptors_as_served())
         host = f"[{config.host}]" if ":" in config.host and "[" not in config.host else config.host
         address = f"{host}:{config.port}"
@@ -166,7 +195,7 @@ class Server:
 
     def start(self) -> None:
         self._grpc.start()
-        for name in ("", SERVICE_NAME):
+        for name in ("", *SERVICES):
             self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     def stop(self) -> None:

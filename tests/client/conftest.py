@@ -13,9 +13,9 @@ import pytest
 from databases import BACKENDS, empty_store, require
 
 from headwater.client import GrpcTransport, Store, to_value
-from headwater.client.transport import MESSAGES, SERVICE_NAME
 from headwater.embedded import open_transport
 from headwater.v1 import metadata_store_pb2 as pb
+from headwater.wire import METHODS
 
 BRIDGE = Path(__file__).resolve().parents[1] / "peers" / "mlmd_bridge.py"
 
@@ -142,11 +142,11 @@ class _Faults(grpc.GenericRpcHandler):
 
     def service(self, details: grpc.HandlerCallDetails) -> grpc.RpcMethodHandler:
         def answer(_: bytes, context: grpc.ServicerContext) -> bytes:
-            rpc = details.method.removeprefix(f"/{SERVICE_NAME}/")
+            rpc = details.method.rpartition("/")[2]
             self._faulty.calls.append(rpc)
             if self._faulty.codes:
                 context.abort(self._faulty.codes.pop(0), "as the test wants")
-            return MESSAGES[rpc][1]().SerializeToString()
+            return METHODS[rpc].response_class().SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(answer)
 

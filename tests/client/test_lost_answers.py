@@ -18,10 +18,10 @@ from proxies import Proxy
 from headwater import errors
 from headwater.client import GrpcTransport, Store
 from headwater.client.channel import REQUEST_ID
-from headwater.client.transport import SERVICE_NAME
 from headwater.server import Server
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
+from headwater.wire import STORE_SERVICE
 
 PATIENCE_S = 60
 WRITERS = 6
@@ -173,7 +173,7 @@ def faulty_ids() -> Iterator[tuple[str, list[str | None]]]:
                 context.set_trailing_metadata(((REQUEST_ID, request_id or ""),))
                 return b""
 
-            assert details.method.startswith(f"/{SERVICE_NAME}/")
+            assert details.method.startswith(f"/{STORE_SERVICE}/")
             return grpc.unary_unary_rpc_method_handler(answer)
 
     server = grpc.server(futures.ThreadPoolExecutor(1))

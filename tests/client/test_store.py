@@ -3,8 +3,9 @@ from google.protobuf.message import Message
 
 from headwater import errors
 from headwater.client import NodeIds, Store, TypeIds, to_value
-from headwater.client.transport import MESSAGES, Transport
+from headwater.client.transport import Transport
 from headwater.v1 import metadata_store_pb2 as pb
+from headwater.wire import SERVICES, STORE_SERVICE
 
 from .conftest import put_taxi_run
 
@@ -176,5 +177,5 @@ def test_every_rpc_but_the_deprecated_one_can_be_reached(own_store):
     store.get_children_contexts_by_contexts([run.run])
     store.lineage(artifact_id=run.report)
 
-    assert set(MESSAGES) - recording.calls == {"GetLineageGraph"}
-    assert len(MESSAGES) == 52
+    assert set(SERVICES[STORE_SERVICE]) - recording.calls == {"GetLineageGraph"}
+    assert len(SERVICES[STORE_SERVICE]) == 52

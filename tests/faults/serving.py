@@ -13,7 +13,7 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from headwater.service.rpcs import MESSAGES, SERVICE_NAME
+from headwater.wire import METHODS
 
 T = TypeVar("T")
 
@@ -39,9 +39,9 @@ class Client:
 
     def future(self, rpc: str, request: Message, **options: object) -> grpc.Future:
         method = self.channel.unary_unary(
-            f"/{SERVICE_NAME}/{rpc}",
+            METHODS[rpc].path,
             request_serializer=lambda message: message.SerializeToString(),
-            response_deserializer=MESSAGES[rpc][1].FromString,
+            response_deserializer=METHODS[rpc].response_class.FromString,
         )
         return method.future(request, **options)
 

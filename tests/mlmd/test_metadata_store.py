@@ -9,11 +9,11 @@ import grpc
 import pytest
 
 from headwater import mlmd
-from headwater.client.transport import MESSAGES
 from headwater.mlmd import errors
 from headwater.mlmd.proto import metadata_store_pb2 as pb
 from headwater.mlmd.proto import metadata_store_service_pb2 as rpc
 from headwater.mlmd.proto.metadata_store_service_pb2_grpc import MetadataStoreServiceStub
+from headwater.wire import METHODS
 
 Sqlite = pb.SqliteMetadataSourceConfig
 
@@ -147,7 +147,7 @@ class _Busy(grpc.GenericRpcHandler):
             self.calls += 1
             if self.codes:
                 context.abort(self.codes.pop(0), "busy")
-            return MESSAGES[details.method.rpartition("/")[2]][1]().SerializeToString()
+            return METHODS[details.method.rpartition("/")[2]].response_class().SerializeToString()
 
         return grpc.unary_unary_rpc_method_handler(answer)
 

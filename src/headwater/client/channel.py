@@ -4,7 +4,7 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,10 +12,11 @@ import grpc
 from google.protobuf.message import Message
 
 from headwater import errors
-from headwater.client.transport import MESSAGES, SERVICE_NAME
 from headwater.config import MIB
+from headwater.wire import METHODS, SERVICES
 
 _Method: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, Message]"
+_StreamMethod: TypeAlias = "grpc.UnaryStreamMultiCallable[bytes, Message]"
 
 ERRORS: Mapping[grpc.StatusCode, type[errors.HeadwaterError]] = {
     # We cancel nothing: a server that stops just now says this of calls that it has not begun.
@@ -117,12 +118,22 @@ class GrpcTransport:
         self._closed = False
         self._methods: dict[str, _Method] = {
             name: channel.unary_unary(
-                f"/{SERVICE_NAME}/{name}",
+                method.path,
                 # Requests are serialized once, since they must be the same bytes when they are sent again.
                 request_serializer=None,
-                response_deserializer=response_class.FromString,
+                response_deserializer=method.response_class.FromString,
             )
-            for name, (_, response_class) in MESSAGES.items()
+            for name, method in METHODS.items()
+            if not method.is_stream
+        }
+        self._streams: dict[str, _StreamMethod] = {
+            name: channel.unary_stream(
+                method.path,
+                request_serializer=None,
+                response_deserializer=method.response_class.FromString,
+            )
+            for name, method in METHODS.items()
+            if method.is_stream
         }
 
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
@@ -130,16 +141,36 @@ class GrpcTransport:
         method = self._methods.get(rpc)
         if method is None:
             raise errors.Unimplemented(f"there is no RPC named {rpc!r}")
-        limit_s = self._timeout_s if timeout_s is None else timeout_s
-        if limit_s is not None and limit_s <= 0:  # gRPC may be faster than its own clock.
-            raise errors.DeadlineExceeded(f"{rpc} was given no time: its timeout is {limit_s} s")
+        limit_s = self._limit_s(rpc, timeout_s)
         data = request.SerializeToString()
         if not self._repeats_writes:
             return self._send(method, data, limit_s)
-        if rpc.startswith("Get"):
+        if METHODS[rpc].is_read:
             # A read needs no id; but the answer shows what kind of server this is.
             return self._send(method, data, limit_s, None if self._is_recognised else uuid.uuid4().hex)
         return self._write(method, data, limit_s)
+
+    def stream(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Message]:
+        """The messages of the server. See ``Transport.stream``."""
+        method = self._streams.get(rpc)
+        if method is None:
+            raise errors.Unimplemented(f"there is no streaming RPC named {rpc!r}")
+        try:
+            messages = method(request.SerializeToString(), timeout=self._limit_s(rpc, timeout_s))
+        except ValueError as error:  # What grpc raises on a closed channel.
+            raise errors.Unavailable("the connection to the store is closed") from error
+        try:
+            yield from messages
+        except grpc.RpcError as error:
+            raise _as_ours(error) from error
+        finally:
+            messages.cancel()
+
+    def _limit_s(self, rpc: str, timeout_s: float | None) -> float | None:
+        limit_s = self._timeout_s if timeout_s is None else timeout_s
+        if limit_s is not None and limit_s <= 0:  # gRPC may be faster than its own clock.
+            raise errors.DeadlineExceeded(f"{rpc} was given no time: its timeout is {limit_s} s")
+        return limit_s
 
     def _write(self, method: _Method, data: bytes, limit_s: float | None) -> Message:
         """Send a write, again and again if need be, under one id."""
@@ -227,12 +258,14 @@ def _retry_options(retries: int) -> list[tuple[str, int | str]]:
         "maxBackoff": "2s",
         "backoffMultiplier": 2,
     }
-    reads = [{"service": SERVICE_NAME, "method": name} for name in MESSAGES if name.startswith("Get")]
+    reads = [
+        {"service": method.service, "method": method.name} for method in METHODS.values() if method.is_read
+    ]
     config = {
         "methodConfig": [
             {"name": reads, "retryPolicy": {**policy, "retryableStatusCodes": ["ABORTED", "UNAVAILABLE"]}},
             {
-                "name": [{"service": SERVICE_NAME}],
+                "name": [{"service": service} for service in SERVICES],
                 "retryPolicy": {**policy, "retryableStatusCodes": ["ABORTED"]},
             },
         ]

@@ -10,12 +10,13 @@ from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from google.protobuf.field_mask_pb2 import FieldMask
+
 from google.protobuf.message import Message
 
 from headwater.client import walking
+from headwater.client.connected import Connected
 from headwater.client.lineage import Subgraph
 from headwater.client.listing import LARGEST_PAGE, OrderBy, both, list_options, pages
-from headwater.client.transport import Transport, ask
 from headwater.client.walking import Direction
 from headwater.errors import InvalidRequest, NotFound
 from headwater.v1 import metadata_store_pb2 as pb
@@ -48,32 +49,11 @@ class NodeIds(NamedTuple):
     context_ids: list[int]
 
 
-class Store:
+class Store(Connected):
     """A lineage store behind ``transport``, closed with it. Safe for threads.
 
     ``headwater.connect`` makes one. ``timeout_s`` limits each call; ``None`` leaves it to the transport.
     """
-
-    def __init__(self, transport: Transport, *, timeout_s: float | None = None) -> None:
-        self.transport = transport
-        self._timeout_s = timeout_s
-
-    def with_timeout(self, timeout_s: float | None) -> "Store":
-        """The same store with another limit for each call, over the same transport."""
-        return Store(self.transport, timeout_s=timeout_s)
-
-    def close(self) -> None:
-        """Close the transport. Later calls raise ``Unavailable``."""
-        self.transport.close()
-
-    def __enter__(self) -> "Store":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _ask(self, request: Message, response_class: type[R], /) -> R:
-        return ask(self.transport, request, response_class, timeout_s=self._timeout_s)
 
     # Types
 

@@ -1,14 +1,9 @@
 """How a store is reached: one call, one RPC, whatever lies between."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from typing import Protocol, TypeVar
 
 from google.protobuf.message import Message
-
-from headwater.v1 import metadata_store_service_pb2 as rpc
-
-SERVICE_NAME = "ml_metadata.MetadataStoreService"
-"""The name the service has on the wire. Our own package name never leaves this process (decision 0002)."""
 
 R = TypeVar("R", bound=Message)
 
@@ -25,20 +20,15 @@ class Transport(Protocol):
             HeadwaterError: one of its subclasses, the same over gRPC and in process.
         """
 
+    def stream(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Message]:
+        """The messages that answer ``request``, as they are asked for. Ends early if it is closed.
+
+        Raises:
+            HeadwaterError: on reading; as ``call``.
+        """
+
     def close(self) -> None:
         """Let go of connections. Later calls raise ``Unavailable``."""
-
-
-def _messages() -> dict[str, tuple[type[Message], type[Message]]]:
-    service = rpc.DESCRIPTOR.services_by_name["MetadataStoreService"]
-    return {
-        method.name: (getattr(rpc, method.input_type.name), getattr(rpc, method.output_type.name))
-        for method in service.methods
-    }
-
-
-MESSAGES: Mapping[str, tuple[type[Message], type[Message]]] = _messages()
-"""The request and the response class of each of the 52 RPCs, by the name of the RPC."""
 
 
 class Ask(Protocol):

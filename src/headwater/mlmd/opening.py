@@ -1,7 +1,7 @@
 """From ML Metadata's configuration messages to a database URL, and to a transport."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl, quote
@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from headwater.client import GrpcTransport, Transport
 from headwater.errors import FailedPrecondition, HeadwaterError, InvalidRequest, SchemaTooOld
 from headwater.v1 import metadata_store_pb2 as pb
+from headwater.wire import METHODS
 
 Opened = TypeVar("Opened")
 log = logging.getLogger(__name__)
@@ -215,9 +216,12 @@ class _ReadOnly:
         self._transport = transport
 
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
-        if rpc.startswith("Put"):
+        if not METHODS[rpc].is_read:
             raise FailedPrecondition(f"{rpc} is refused: the store was opened with connection_mode READONLY")
         return self._transport.call(rpc, request, timeout_s=timeout_s)
+
+    def stream(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Message]:
+        return self._transport.stream(rpc, request, timeout_s=timeout_s)
 
     def close(self) -> None:
         self._transport.close()

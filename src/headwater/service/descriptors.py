@@ -14,6 +14,7 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from headwater.storage.kinds import KINDS, NodeKind
+from headwater.v1 import lineage_pb2, pipelines_pb2
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 
@@ -39,12 +40,15 @@ def descriptors_as_served() -> descriptor_pool.DescriptorPool:
             add(dependency)
         proto = descriptor_pb2.FileDescriptorProto()
         file.CopyToProto(proto)
-        if file.package == _OURS:
+        if file.name in _FILES:
             _translate(proto)
+        elif file.package == _OURS:
+            _refer_to_theirs(proto, of=(pb.DESCRIPTOR, rpc.DESCRIPTOR))
         pool.Add(proto)
 
     add(descriptor_pb2.DESCRIPTOR)
-    for file in (pb.DESCRIPTOR, rpc.DESCRIPTOR, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
+    ours = (pb.DESCRIPTOR, rpc.DESCRIPTOR, pipelines_pb2.DESCRIPTOR, lineage_pb2.DESCRIPTOR)
+    for file in (*ours, health_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
         add(file)
     return pool
 
@@ -62,6 +66,20 @@ def _translate(file: descriptor_pb2.FileDescriptorProto) -> None:
             method.output_type = _translated(method.output_type)
     if any(message.name == "SystemTypeExtension" for message in file.message_type):
         _add_option(file)
+
+
+def _refer_to_theirs(file: descriptor_pb2.FileDescriptorProto, *, of: Iterable[FileDescriptor]) -> None:
+    """Let a file of our own name what it uses of MLMD's files as these are served."""
+    used = {f".{message.full_name}" for one in of for message in one.message_types_by_name.values()}
+    for index, dependency in enumerate(file.dependency):
+        file.dependency[index] = _FILES.get(dependency, dependency)
+    pending = list(file.message_type)
+    while pending:
+        message = pending.pop()
+        pending += message.nested_type
+        for field in message.field:
+            if field.type_name in used:
+                field.type_name = _translated(field.type_name)
 
 
 def _translate_message(message: descriptor_pb2.DescriptorProto) -> None:

@@ -5,15 +5,17 @@ import logging
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 
 from google.protobuf.message import DecodeError, Message
 
 from headwater.errors import HeadwaterError, Internal, InvalidRequest, Unimplemented
-from headwater.service.rpcs import MESSAGES, READS, WRITES
+from headwater.service.rpcs import READS, STREAMS, WRITES
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.database import Database
 from headwater.storage.requests import LONGEST_ID, RequestKey, find_answer, forget_old, keep_answer
 from headwater.storage.transactions import Transaction
+from headwater.wire import METHODS
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +50,7 @@ class Service:
         except UnicodeError as error:
             raise InvalidRequest("a string of the request is not valid UTF-8") from error
         except Exception as error:
-            log.exception("fault", extra={"rpc": rpc})
-            raise Internal(
-                f"{rpc} failed because of a fault in headwater; its log has the details"
-            ) from error
+            raise _fault(rpc) from error
         raise Unimplemented(f"there is no RPC named {rpc!r}")
 
     def _write(self, rpc: str, request: Message, caller: Caller, key: RequestKey | None) -> Message | bytes:
@@ -86,20 +85,51 @@ class Service:
 
         threading.Thread(target=forget, name="headwater-tidy", daemon=True).start()
 
+    def stream(self, rpc: str, request: Message, caller: Caller = PATIENT) -> Iterator[Message]:
+        """The messages that answer ``rpc``, made as they are asked for.
+
+        Raises:
+            HeadwaterError: on reading; as ``answer``.
+        """
+        if rpc not in STREAMS:
+            raise Unimplemented(f"there is no RPC named {rpc!r}")
+        try:
+            yield from STREAMS[rpc](self._database, request, caller)
+        except HeadwaterError:
+            raise
+        except UnicodeError as error:
+            raise InvalidRequest("a string of the request is not valid UTF-8") from error
+        except Exception as error:
+            raise _fault(rpc) from error
+
+    def stream_bytes(self, rpc: str, request: bytes, caller: Caller = PATIENT) -> Iterator[bytes]:
+        """The same from a serialized request to serialized responses."""
+        for message in self.stream(rpc, _parsed(rpc, request), caller):
+            yield message.SerializeToString()
+
     def answer_bytes(
         self, rpc: str, request: bytes, caller: Caller = PATIENT, request_id: str | None = None
     ) -> bytes:
-        """The same from serialized request to serialized response."""
-        if rpc not in MESSAGES:
-            raise Unimplemented(f"there is no RPC named {rpc!r}")
+        """``answer`` from serialized request to serialized response."""
         key: RequestKey | None = None
         if request_id is not None and rpc in WRITES:
             if not 0 < len(request_id) <= LONGEST_ID:
                 raise InvalidRequest(f"a request id has 1 to {LONGEST_ID} characters, not {len(request_id)}")
             key = RequestKey(request_id, hashlib.sha256(rpc.encode() + request).hexdigest())
-        try:
-            message = MESSAGES[rpc][0].FromString(request)
-        except DecodeError as error:
-            raise InvalidRequest(f"the request is not a {rpc}Request message") from error
-        answer = self.answer(rpc, message, caller, key)
+        answer = self.answer(rpc, _parsed(rpc, request), caller, key)
         return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def _parsed(rpc: str, request: bytes) -> Message:
+    if rpc not in METHODS:
+        raise Unimplemented(f"there is no RPC named {rpc!r}")
+    try:
+        return METHODS[rpc].request_class.FromString(request)
+    except DecodeError as error:
+        raise InvalidRequest(f"the request is not a {rpc}Request message") from error
+
+
+def _fault(rpc: str) -> Internal:
+    """What the caller is told of a fault of ours, while it is being caught; the log has the rest."""
+    log.exception("fault", extra={"rpc": rpc})
+    return Internal(f"{rpc} failed because of a fault in headwater; its log has the details")

@@ -1,22 +1,22 @@
-"""Every RPC of the service and the function that answers it.
+"""Every RPC and the function that answers it.
 
-``READS`` see one state of the database and run side by side; ``WRITES`` are all or nothing.
+``READS`` see one state of the database and run side by side; ``WRITES`` are all or nothing; ``STREAMS``
+read a page at a time.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from google.protobuf.message import Message
 
 from headwater.service import edges, lineage, nodes, steps, types
+from headwater.storage.callers import Caller
+from headwater.storage.database import Database
 from headwater.storage.transactions import Transaction
-from headwater.v1 import metadata_store_service_pb2 as rpc
-
-SERVICE_NAME = "ml_metadata.MetadataStoreService"
-"""The name clients of ML Metadata call."""
 
 # The request is the class that the RPC takes, the answer its response or the bytes of it.
 Answer = Callable[[Transaction, Any], Message | bytes]
+StreamedAnswer = Callable[[Database, Any, Caller], Iterator[Message]]
 
 READS: Mapping[str, Answer] = {
     "GetArtifactByTypeAndName": nodes.get_artifact_by_type_and_name,
@@ -76,7 +76,4 @@ WRITES: Mapping[str, Answer] = {
     "PutTypes": types.put_types,
 }
 
-MESSAGES: Mapping[str, tuple[type[Message], type[Message]]] = {
-    name: (getattr(rpc, f"{name}Request"), getattr(rpc, f"{name}Response")) for name in (*READS, *WRITES)
-}
-"""The request and the response class of each RPC."""
+STREAMS: Mapping[str, StreamedAnswer] = {}

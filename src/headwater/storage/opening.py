@@ -139,8 +139,7 @@ def _make_or_check(tx: Transaction, create: bool) -> None:
                 "'headwater db upgrade --add-indexes' adds them, and ML Metadata still opens it",
                 extra={"missing": lacking},
             )
-    if schema.request_table.name not in existing:
-        _make_tables(tx, [schema.request_table])
+    _make_tables(tx, [table for table in schema.OWN_TABLES if table.name not in existing])
 
 
 def _is_begun_only(tx: Transaction, missing: Sequence[sa.Table]) -> bool:

@@ -1,7 +1,8 @@
-"""The tables of MLMD's schema version 10, with the two indexes it lacks, and one table of our own.
+"""The tables of MLMD's schema version 10, with the two indexes it lacks, and a few tables of our own.
 
 Names, columns and keys are those of MLMD, whose engine opens the same databases; the only additions
-are the indexes in ``OWN_INDEXES`` and ``request_table``. Databases that MLMD made on PostgreSQL and MySQL
+are the indexes in ``OWN_INDEXES`` and the tables whose names begin with ``headwater_``, which hold nothing
+that a client of MLMD would miss. Databases that MLMD made on PostgreSQL and MySQL
 have 32 bits where these columns have 64, which either engine reads. In every property table the column
 that names the node has the key ``node_id``, so that one statement serves all three kinds.
 
@@ -201,6 +202,84 @@ request_table = _table(
     _required("answer", _LONG_TEXT),
 )
 sa.Index("idx_headwater_request_recorded_ms", request_table.c.recorded_ms)
+
+_LONG_NAME = sa.String(255)
+
+# What is known of an attempt at a step beside its execution: what it takes to find it.
+attempt_table = _table(
+    "headwater_attempt",
+    _required("execution_id", primary_key=True, autoincrement=False),
+    _required("pipeline_id"),
+    _required("run_id"),
+    _required("step", _LONG_NAME),
+    _required("number", sa.Integer()),
+    # Empty where the step has none.
+    _required("fingerprint", sa.String(80)),
+    # The fingerprint while the execution can be hit; NULL before that, after that, and of a hit itself.
+    sa.Column("entry", sa.String(80)),
+    # Whether it may be hit once it is complete.
+    _required("is_kept", _FLAG),
+    # Why it cannot be hit any more.
+    sa.Column("unfit", _TEXT),
+    # Of a hit, the execution whose outputs are reused.
+    sa.Column("cached_execution_id", _INT),
+    _required("start_ms", _MS),
+    # NULL until it is finished.
+    sa.Column("end_ms", _MS),
+    # What was asked of BeginStep and FinishStep, to tell a request that is sent again from another one.
+    _required("begin_digest", sa.String(64)),
+    sa.Column("finish_digest", sa.String(64)),
+)
+sa.Index("idx_headwater_attempt_entry", attempt_table.c.entry, attempt_table.c.execution_id)
+sa.Index(
+    "idx_headwater_attempt_step",
+    attempt_table.c.pipeline_id,
+    attempt_table.c.step,
+    attempt_table.c.execution_id,
+    mysql_length={"step": 200},
+)
+sa.Index("idx_headwater_attempt_run", attempt_table.c.run_id, attempt_table.c.execution_id)
+
+# The right to compute something, or to keep a run open, until it expires.
+lease_table = _table(
+    "headwater_lease",
+    # What is leased: step:FINGERPRINT, attempt:EXECUTION or run:CONTEXT.
+    _required("subject", sa.String(100), primary_key=True),
+    _required("token", sa.String(36)),
+    _required("worker", _LONG_NAME),
+    _required("run_id"),
+    # NULL for that of a run.
+    sa.Column("execution_id", _INT),
+    _required("acquired_ms", _MS),
+    _required("duration_ms", _MS),
+    _required("expires_ms", _MS),
+)
+sa.Index("idx_headwater_lease_token", lease_table.c.token)
+sa.Index("idx_headwater_lease_expires_ms", lease_table.c.expires_ms)
+
+# Which artifacts have some content at some place. The key is a digest of both.
+content_table = _table(
+    "headwater_content",
+    _required("content", sa.String(64), primary_key=True),
+    _required("artifact_id", primary_key=True, autoincrement=False),
+)
+
+metric_table = _table(
+    "headwater_metric",
+    _required("execution_id", primary_key=True, autoincrement=False),
+    _required("name", _LONG_NAME, primary_key=True),
+    # Place in a series; -1 for a scalar.
+    _required("step", primary_key=True, autoincrement=False),
+    _required("run_id"),
+    _required("time_ms", _MS),
+    # NULL where it is not finite, which ``special`` then names: nan, inf or -inf.
+    sa.Column("value", _DOUBLE),
+    sa.Column("special", sa.String(4)),
+)
+sa.Index("idx_headwater_metric_run_id", metric_table.c.run_id, metric_table.c.name)
+
+OWN_TABLES = (request_table, attempt_table, lease_table, content_table, metric_table)
+"""Made where they are missing, in databases of MLMD too."""
 
 # How far a copy of another database is ('headwater db copy'), and where it came from.
 copy_table = _table(

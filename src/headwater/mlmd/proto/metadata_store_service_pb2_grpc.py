@@ -2,7 +2,7 @@
 
 import grpc
 
-from headwater.client.transport import MESSAGES, SERVICE_NAME
+from headwater.wire import SERVICES, STORE_SERVICE
 
 
 class MetadataStoreServiceStub:
@@ -13,10 +13,10 @@ class MetadataStoreServiceStub:
         vars(self).update(
             {
                 name: channel.unary_unary(
-                    f"/{SERVICE_NAME}/{name}",
-                    request_serializer=request_class.SerializeToString,
-                    response_deserializer=response_class.FromString,
+                    method.path,
+                    request_serializer=method.request_class.SerializeToString,
+                    response_deserializer=method.response_class.FromString,
                 )
-                for name, (request_class, response_class) in MESSAGES.items()
+                for name, method in SERVICES[STORE_SERVICE].items()
             }
         )

@@ -21,7 +21,7 @@ from headwater.storage.transactions import DirectTransaction, Transaction
 
 # Reads event paths in their order; made before any are stored, to compare what an earlier run stored.
 _STEPS_INDEX = "idx_eventpath_event_id"
-_INDEXES = {str(index.name): index for table in (*TABLES, schema.request_table) for index in table.indexes}
+_INDEXES = {str(index.name): index for table in (*TABLES, *schema.OWN_TABLES) for index in table.indexes}
 # MySQL refuses larger ones, by default from 4 to 64 MB on.
 _STATEMENT_BYTES = 1024 * 1024
 
@@ -245,7 +245,7 @@ class Target(End):
                     tx.define(sa.schema.CreateTable(_note))
                 if SOURCE not in notes:
                     tx.insert(_ADD_NOTE, [(SOURCE, source), (STATE, BEGUN)])
-                for table in (*schema.MLMD_TABLES, schema.request_table):
+                for table in (*schema.MLMD_TABLES, *schema.OWN_TABLES):
                     if table.name.lower() not in existing:
                         tx.define(sa.schema.CreateTable(table))
             self._make_indexes([_STEPS_INDEX, *self.backend.indexes_that_refuse])
