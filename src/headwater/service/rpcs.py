@@ -10,6 +10,8 @@ from typing import Any
 from google.protobuf.message import Message
 
 from headwater.service import edges, lineage, nodes, steps, types
+from headwater.service.pipelines import begin, finish, lookup, renewing
+from headwater.service.pipelines import runs as pipeline_runs
 from headwater.storage.callers import Caller
 from headwater.storage.database import Database
 from headwater.storage.transactions import Transaction
@@ -59,9 +61,14 @@ READS: Mapping[str, Answer] = {
     "GetLineageSubgraph": lineage.get_lineage_subgraph,
     "GetParentContextsByContext": nodes.get_parent_contexts_by_context,
     "GetParentContextsByContexts": nodes.get_parent_contexts_by_contexts,
+    "LookUpSteps": lookup.look_up_steps,
 }
 
 WRITES: Mapping[str, Answer] = {
+    "BeginStep": begin.begin_step,
+    "EndExpiredLeases": renewing.end_expired_leases,
+    "FinishRun": pipeline_runs.finish_run,
+    "FinishStep": finish.finish_step,
     "PutArtifactType": types.put_artifact_type,
     "PutArtifacts": nodes.put_artifacts,
     "PutAttributionsAndAssociations": edges.put_attributions_and_associations,
@@ -74,6 +81,8 @@ WRITES: Mapping[str, Answer] = {
     "PutLineageSubgraph": steps.put_lineage_subgraph,
     "PutParentContexts": edges.put_parent_contexts,
     "PutTypes": types.put_types,
+    "RenewLeases": renewing.renew_leases,
+    "StartRun": pipeline_runs.start_run,
 }
 
 STREAMS: Mapping[str, StreamedAnswer] = {}

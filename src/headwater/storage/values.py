@@ -172,3 +172,9 @@ def _as_struct(text: str) -> struct_pb2.Struct | None:
         return struct_pb2.Struct.FromString(content)
     except (binascii.Error, ValueError, DecodeError):
         return None
+
+
+def struct_texts(text: str) -> dict[str, str]:
+    """The texts of a flat struct by name, from the column it is stored in; empty if it is none."""
+    struct = _as_struct(text)
+    return {} if struct is None else {name: value.string_value for name, value in struct.fields.items()}

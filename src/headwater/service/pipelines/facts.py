@@ -1,0 +1,110 @@
+"""What requests say of code, environment, parameters and so on, as properties of nodes, and back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf import struct_pb2
+
+from headwater.errors import InvalidRequest
+from headwater.storage.kinds import Node
+from headwater.storage.model import PARAMETER, TAG
+from headwater.v1 import metadata_store_pb2 as pb
+from headwater.v1 import pipelines_pb2 as pp
+
+LONGEST_ERROR_BYTES = 64 * 1024
+
+_CODE = ("repository", "commit", "source_digest")
+_ENVIRONMENT = ("python", "platform", "lock_file_digest", "container_image")
+
+
+def set_text(node: Node, name: str, text: str) -> None:
+    """Set a property, unless there is nothing to say."""
+    if text:
+        node.properties[name].string_value = text
+
+
+def set_texts(node: Node, name: str, texts: Mapping[str, Any]) -> None:
+    """Set a property to a struct of texts, numbers or flags, unless it is empty."""
+    if texts:
+        fields = node.properties[name].struct_value.fields
+        for key, value in texts.items():
+            if isinstance(value, bool):
+                fields[key].bool_value = value
+            elif isinstance(value, int | float):
+                fields[key].number_value = value
+            else:
+                fields[key].string_value = value
+
+
+def set_facts(
+    node: Node,
+    request: "pp.StartRunRequest | pp.BeginStepRequest",
+) -> None:
+    """What runs and steps say alike."""
+    if request.HasField("code"):
+        code = {name: getattr(request.code, name) for name in _CODE if getattr(request.code, name)}
+        if request.code.HasField("is_dirty"):
+            code["is_dirty"] = request.code.is_dirty
+        set_texts(node, "code", code)
+    if request.HasField("environment"):
+        given = request.environment
+        known = {name: getattr(given, name) for name in _ENVIRONMENT if getattr(given, name)}
+        set_texts(node, "environment", {**given.other, **known})
+    set_text(node, "description", request.description)
+    custom = node.custom_properties
+    for name, value in request.custom_properties.items():
+        custom[name].CopyFrom(value)
+    for name, value in request.parameters.items():
+        if value.WhichOneof("value") is None:
+            raise InvalidRequest(f"parameter {name!r} has no value; set one, or leave it out")
+        custom[PARAMETER + name].CopyFrom(value)
+    for name, text in request.tags.items():
+        custom[TAG + name].string_value = text
+
+
+def code_of(node: Node) -> pp.CodeVersion | None:
+    """The code of a run or a step, if it was said."""
+    if "code" not in node.properties:
+        return None
+    fields = node.properties["code"].struct_value.fields
+    code = pp.CodeVersion()
+    for name in _CODE:
+        if name in fields:
+            setattr(code, name, fields[name].string_value)
+    if "is_dirty" in fields:
+        code.is_dirty = fields["is_dirty"].bool_value
+    return code
+
+
+def environment_of(node: Node) -> pp.Environment | None:
+    """The environment of a run or a step, if it was said."""
+    if "environment" not in node.properties:
+        return None
+    fields = node.properties["environment"].struct_value.fields
+    texts = {name: value.string_value for name, value in fields.items()}
+    known = {name: texts.pop(name) for name in _ENVIRONMENT if name in texts}
+    return pp.Environment(**known, other=texts)
+
+
+def named_by(prefix: str, node: Node) -> dict[str, pb.Value]:
+    """The custom properties whose names begin with ``prefix``, without it: parameters, tags, metrics."""
+    return {
+        name[len(prefix) :]: value
+        for name, value in node.custom_properties.items()
+        if name.startswith(prefix)
+    }
+
+
+def kept_error(error: str) -> str:
+    """As much of an error's text as is kept: its end, which says what happened, and its beginning."""
+    encoded = error.encode()
+    if len(encoded) <= LONGEST_ERROR_BYTES:
+        return error
+    mark = b"\n[...]\n"
+    half = (LONGEST_ERROR_BYTES - len(mark)) // 2
+    return (encoded[:half] + mark + encoded[-half:]).decode(errors="ignore")
+
+
+def texts_of(struct: struct_pb2.Struct) -> dict[str, str]:
+    """The texts of a flat struct by name."""
+    return {name: value.string_value for name, value in struct.fields.items()}

@@ -1,0 +1,56 @@
+"""LookUpSteps: what BeginStep would answer, for many steps, without doing anything."""
+
+from headwater.errors import InvalidRequest
+from headwater.service.pipelines.asked import Asked, asked
+from headwater.service.pipelines.begin import fit_entry, hit_response, wait_response, why_not
+from headwater.service.pipelines.outputs import outputs_of
+from headwater.storage.attempts import earlier_attempts, newest_entries
+from headwater.storage.kinds import CONTEXT
+from headwater.storage.leases import leases_of, step_subject
+from headwater.storage.model import PIPELINE_TYPE
+from headwater.storage.transactions import Transaction
+from headwater.storage.types import find_type_id
+from headwater.v1 import pipelines_pb2 as pp
+
+_MOST_STEPS = 1_000
+_NOWHERE = {"run_id": 0, "pipeline_id": 0}
+
+
+def look_up_steps(tx: Transaction, request: pp.LookUpStepsRequest) -> pp.LookUpStepsResponse:
+    """One answer for each step, in their order. Why a step would run is said where it is asked for one."""
+    if len(request.steps) > _MOST_STEPS:
+        raise InvalidRequest(
+            f"{len(request.steps)} steps are more than the {_MOST_STEPS} that one request can look up"
+        )
+    steps = [asked(one, has_key=False) for one in request.steps]
+    entries = newest_entries(tx, [step.fingerprint for step in steps if step.reads])
+    hits = [
+        fit_entry([entries[step.fingerprint]] if step.fingerprint in entries else [], step, tx.now_ms)
+        for step in steps
+    ]
+    outputs = outputs_of(tx, sorted({hit.execution_id for hit in hits if hit is not None}))
+    waiting = [step for step, hit in zip(steps, hits, strict=True) if hit is None and step.waits]
+    held = leases_of(tx, [step_subject(step.fingerprint) for step in waiting])
+    answer = pp.LookUpStepsResponse()
+    for step, hit in zip(steps, hits, strict=True):
+        holder = held.get(step_subject(step.fingerprint))
+        if hit is not None:
+            answer.steps.append(hit_response(step, hit, list(outputs[hit.execution_id]), **_NOWHERE))
+        elif step.waits and holder is not None and holder.is_live(tx.now_ms):
+            answer.steps.append(wait_response(step, holder, tx.now_ms, **_NOWHERE))
+        else:
+            answer.steps.append(
+                pp.BeginStepResponse(
+                    decision=pp.RUN,
+                    fingerprint=step.fingerprint,
+                    miss=_miss(tx, step, step.fingerprint in entries) if len(steps) == 1 else None,
+                )
+            )
+    return answer
+
+
+def _miss(tx: Transaction, step: Asked, is_too_old: bool) -> pp.Miss:
+    type_id = find_type_id(tx, CONTEXT, PIPELINE_TYPE.name, "")
+    request = step.request
+    earlier = [] if type_id is None else earlier_attempts(tx, type_id, request.pipeline, request.step)
+    return why_not(step, earlier, is_too_old=is_too_old, refused=[])

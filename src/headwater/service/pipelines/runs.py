@@ -1,0 +1,162 @@
+"""StartRun and FinishRun."""
+
+from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
+from headwater.service.pipelines.asked import checked_lease_ms
+from headwater.service.pipelines.begin import lease_message
+from headwater.service.pipelines.facts import kept_error, set_facts, set_text
+from headwater.service.pipelines.naming import check_pipeline, check_run, check_step, check_worker
+from headwater.service.pipelines.recording import (
+    Types,
+    find_place,
+    model_types,
+    new_run,
+    put_pipeline,
+    put_place,
+    put_run,
+    question_of_place,
+)
+from headwater.storage import edges
+from headwater.storage.kinds import CONTEXT
+from headwater.storage.leases import Lease, drop, leases_of, renew, run_subject, take
+from headwater.storage.nodes import read_messages
+from headwater.storage.requests import WrittenMeanwhile
+from headwater.storage.transactions import Transaction
+from headwater.storage.values import checked_text
+from headwater.storage.writing import put_nodes
+from headwater.v1 import metadata_store_pb2 as pb
+from headwater.v1 import pipelines_pb2 as pp
+
+_ENDS = (pp.COMPLETE, pp.FAILED, pp.CANCELED)
+
+
+def start_run(tx: Transaction, request: pp.StartRunRequest) -> pp.StartRunResponse:
+    """Open a run. See ``StartRunRequest``."""
+    check_pipeline(request.pipeline)
+    check_run(request.run)
+    check_worker(request.worker)
+    duration_ms = checked_lease_ms(request.lease_ms)
+    for planned in request.steps:
+        check_step(planned.step)
+    if request.HasField("parent"):
+        check_pipeline(request.parent.pipeline)
+        check_run(request.parent.run)
+        if (request.parent.pipeline, request.parent.run) == (request.pipeline, request.run):
+            raise InvalidRequest(f"the run {request.run!r} cannot be its own parent")
+    types = model_types(tx)
+    tx.ask_ahead([question_of_place(types, request.pipeline, request.run)])
+    place = find_place(tx, types, request.pipeline, request.run)
+    start_ms = request.start_ms or tx.now_ms
+    if place.run_id is None:
+        pipeline_id = put_pipeline(tx, types, place)
+        run = new_run(types, request.pipeline, request.run, start_ms)
+        _describe(run, request)
+        run_id = put_run(tx, run, pipeline_id)
+        _put_parent(tx, types, request, run_id)
+    else:
+        run_id, pipeline_id = place.run_id, put_pipeline(tx, types, place)
+        _open_again(tx, types, request, run_id)
+    answer = pp.StartRunResponse(run_id=run_id, pipeline_id=pipeline_id, existed=place.run_id is not None)
+    if request.worker:
+        lease = _lease(tx, request, run_id, duration_ms)
+        if lease is not None:
+            answer.lease.CopyFrom(lease_message(lease))
+    return answer
+
+
+def _describe(run: pb.Context, request: pp.StartRunRequest) -> None:
+    set_facts(run, request)
+    for name in ("owner", "trigger"):
+        set_text(run, name, getattr(request, name))
+    if request.steps:
+        listed = run.properties["steps"].struct_value.fields["steps"].list_value
+        for planned in request.steps:
+            fields = listed.values.add().struct_value.fields
+            fields["step"].string_value = planned.step
+            after = fields["after"].list_value
+            for name in planned.after:
+                after.values.add().string_value = name
+
+
+def _put_parent(tx: Transaction, types: Types, request: pp.StartRunRequest, run_id: int) -> None:
+    if request.HasField("parent"):
+        parent = find_place(tx, types, request.parent.pipeline, request.parent.run)
+        _, parent_id = put_place(tx, types, parent, request.start_ms or tx.now_ms)
+        if parent_id not in edges.parents_of(tx, [run_id]).get(run_id, ()):
+            edges.put_parents(tx, [pb.ParentContext(child_id=run_id, parent_id=parent_id)])
+
+
+def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_id: int) -> None:
+    """A run that is there: open, or one that is to be opened again, or made by its first step."""
+    stored = read_messages(tx, CONTEXT, [run_id], locks=True)[run_id]
+    state = stored.properties["state"].string_value
+    if state != "RUNNING" and not request.reopens:
+        raise FailedPrecondition(
+            f"run {request.run!r} of pipeline {request.pipeline!r} is {state}; "
+            "set reopens to resume it, or choose another name"
+        )
+    run = pb.Context(id=run_id, type_id=types.run, name=stored.name)
+    _describe(run, request)
+    set_text(run, "state", "RUNNING")
+    mask = [f"properties.{name}" for name in run.properties]
+    mask += [f"custom_properties.{name}" for name in run.custom_properties]
+    if state != "RUNNING":
+        # Named and not set, they go.
+        mask += ["properties.error", "properties.end_ms"]
+    put_nodes(tx, CONTEXT, [run], mask=mask)
+    _put_parent(tx, types, request, run_id)
+
+
+def _lease(tx: Transaction, request: pp.StartRunRequest, run_id: int, duration_ms: int) -> Lease | None:
+    """The lease of the run, unless another worker has it, whose run it then is."""
+    subject = run_subject(run_id)
+    held = leases_of(tx, [subject]).get(subject)
+    if held is not None and held.is_live(tx.now_ms):
+        if held.worker != request.worker:
+            return None
+        renew(tx, [held])
+        return held
+    if held is not None:
+        drop(tx, held)
+    lease = take(
+        tx, subject, worker=request.worker, run_id=run_id, execution_id=None, duration_ms=duration_ms
+    )
+    if lease is None:
+        raise WrittenMeanwhile
+    return lease
+
+
+def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunResponse:
+    """Close a run. See ``FinishRunRequest``."""
+    check_pipeline(request.pipeline)
+    check_run(request.run)
+    if request.state not in _ENDS:
+        raise InvalidRequest("a run ends as COMPLETE, FAILED or CANCELED; set state to one of them")
+    checked_text(request.error, "the error of a run")
+    types = model_types(tx)
+    tx.ask_ahead([question_of_place(types, request.pipeline, request.run)])
+    place = find_place(tx, types, request.pipeline, request.run)
+    if place.run_id is None:
+        raise NotFound(f"pipeline {request.pipeline!r} has no run {request.run!r}; call StartRun first")
+    stored = read_messages(tx, CONTEXT, [place.run_id], locks=True)[place.run_id]
+    state = stored.properties["state"].string_value
+    wanted = pp.State.Name(request.state)
+    if state == wanted:
+        return pp.FinishRunResponse(run_id=place.run_id)
+    subject = run_subject(place.run_id)
+    lease = leases_of(tx, [subject]).get(subject)
+    # One whose lease ended was closed by us, who did not know better.
+    if state != "RUNNING" and "was not heard of" not in stored.properties["error"].string_value:
+        raise FailedPrecondition(
+            f"run {request.run!r} of pipeline {request.pipeline!r} is {state} already, and not {wanted}; "
+            "open it again with StartRun's reopens"
+        )
+    run = pb.Context(id=place.run_id, type_id=types.run, name=stored.name)
+    set_text(run, "state", wanted)
+    set_text(run, "error", kept_error(request.error))
+    run.properties["end_ms"].int_value = max(
+        stored.properties["start_ms"].int_value, request.end_ms or tx.now_ms
+    )
+    put_nodes(tx, CONTEXT, [run], mask=("properties.state", "properties.error", "properties.end_ms"))
+    if lease is not None:
+        drop(tx, lease)
+    return pp.FinishRunResponse(run_id=place.run_id)
