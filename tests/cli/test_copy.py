@@ -16,7 +16,7 @@ from headwater.storage.dialects import dialect_for
 
 from .conftest import PATIENCE_S, headwater
 
-TABLES = 14
+TABLES = 18
 
 
 def execute(url, *statements):

@@ -5,7 +5,7 @@ import math
 import random
 import string
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,6 +25,7 @@ from headwater.storage.dialects import dialect_for
 from headwater.storage.opening import open_database
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
+from headwater.v1 import pipelines_pb2 as pp
 
 STEPS = 150
 NODES = (pb.Artifact, pb.Execution, pb.Context)
@@ -180,9 +181,42 @@ def test_a_copy_holds_what_the_source_holds(source, database_url):
     copied = copy(source, database_url)
 
     assert is_equal(copied)
-    assert len(copied.tables) == 14
+    assert len(copied.tables) == 18
     assert sum(table.source_rows for table in copied.tables) > 300
     assert read(database_url) == read(source)
+
+
+def test_a_step_that_is_done_is_done_in_the_copy(source_backend, database_url):
+    step = pp.BeginStepRequest(
+        pipeline="churn", run="r1", step="train", key="a", components={"code": "sha256:c"}
+    )
+    done = pp.FinishStepRequest(
+        key="a",
+        state=pp.COMPLETE,
+        begin=step,
+        outputs=[pp.StepOutput(name="model", uri="file:///m", digest="sha256:d")],
+        metrics=[pp.Metric(name="loss", value=float("nan"), step=3)],
+    )
+    with empty_database(source_backend) as url, closing(open_transport(url)) as store:
+        store.call("FinishStep", done)
+        copied = copy(url, database_url)
+
+    assert is_equal(copied)
+    with closing(open_transport(database_url)) as store:
+        found = store.call("LookUpSteps", pp.LookUpStepsRequest(steps=[step])).steps[0]
+        again = store.call("FinishStep", done)
+    assert (found.decision, [output.uri for output in found.outputs]) == (pp.HIT, ["file:///m"])
+    assert again.execution_id == found.execution_id
+
+
+def test_a_database_that_only_mlmd_has_opened_is_copied(database_url):
+    with empty_database("sqlite") as url:
+        with closing(open_transport(url)) as store:
+            put_awkward(store.call)
+        execute(url, *(sa.schema.DropTable(table) for table in schema.OWN_TABLES))
+
+        assert is_equal(copy(url, database_url))
+        assert read(database_url) == read(url)
 
 
 def test_the_digest_of_a_table_does_not_depend_on_the_database(source_backend, source, small):

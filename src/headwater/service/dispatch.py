@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from google.protobuf.message import DecodeError, Message
 
 from headwater.errors import HeadwaterError, Internal, InvalidRequest, Unimplemented
+from headwater.service.pipelines.renewing import end_expired_leases
 from headwater.service.rpcs import READS, STREAMS, WRITES
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.database import Database
 from headwater.storage.requests import LONGEST_ID, RequestKey, find_answer, forget_old, keep_answer
 from headwater.storage.transactions import Transaction
+from headwater.v1.pipelines_pb2 import EndExpiredLeasesRequest
 from headwater.wire import METHODS
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class Service:
         Raises:
             HeadwaterError: nothing else ever; faults of our own are logged and become ``Internal``.
         """
+        self._tidy()
         try:
             if rpc in READS:
                 read = READS[rpc]
@@ -68,22 +71,22 @@ class Service:
                 keep_answer(tx, key, answer if isinstance(answer, bytes) else answer.SerializeToString())
             return answer
 
-        self._tidy()
         return self._database.write(work, caller)
 
     def _tidy(self) -> None:
-        """Now and then, and not in the way of a request, forget what was answered long ago."""
+        """Now and then, and not in the way of a request, end what nobody works at and forget old answers."""
         if time.monotonic() - self._tidied_at < _TIDY_EVERY_S:
             return
         self._tidied_at = time.monotonic()
 
-        def forget() -> None:
+        def tidy() -> None:
             try:
                 self._database.write(forget_old)
+                self._database.write(lambda tx: end_expired_leases(tx, EndExpiredLeasesRequest()))
             except HeadwaterError as error:
-                log.warning("old requests were not forgotten", extra={"error": str(error)})
+                log.warning("the store was not tidied", extra={"error": str(error)})
 
-        threading.Thread(target=forget, name="headwater-tidy", daemon=True).start()
+        threading.Thread(target=tidy, name="headwater-tidy", daemon=True).start()
 
     def stream(self, rpc: str, request: Message, caller: Caller = PATIENT) -> Iterator[Message]:
         """The messages that answer ``rpc``, made as they are asked for.

@@ -15,7 +15,7 @@ from headwater.storage.statements import Insert, Prepared
 from headwater.storage.transactions import Question, Transaction
 
 _content = schema.content_table
-_INSERT = Insert(_content, "content", "artifact_id")
+_INSERT = Insert(_content, "artifact_id", "content")
 _NEWEST = Prepared(
     sa.select(_content.c.content, sa.func.max(_content.c.artifact_id))
     .where(InList(_content.c.content, "contents"))
@@ -47,4 +47,4 @@ def question_of_contents(keys: Iterable[str]) -> Question:
 
 def put_contents(tx: Transaction, contents: Sequence[tuple[str, int]]) -> None:
     """Note content keys of new artifacts, given as (key, artifact id)."""
-    tx.insert_missing(_INSERT, contents)
+    tx.insert(_INSERT, [(artifact_id, key) for key, artifact_id in contents])

@@ -7,6 +7,7 @@ at the same moment the second finds it taken. One that has expired belongs to wh
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -67,9 +68,14 @@ _BY_TOKEN = Prepared(
 )
 
 
+def _lease_of(row: Sequence[Any]) -> Lease:
+    return Lease(**dict(zip((column.key for column in _COLUMNS), row, strict=True)))
+
+
 def leases_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, Lease]:
     """Leases by subject, expired ones too; free subjects are absent."""
-    return {row[0]: Lease(*row) for row in tx.rows(*question_of_leases(subjects))} if subjects else {}
+    rows = tx.rows(*question_of_leases(subjects)) if subjects else []
+    return {lease.subject: lease for lease in map(_lease_of, rows)}
 
 
 def question_of_leases(subjects: Sequence[str]) -> Question:
@@ -79,7 +85,7 @@ def question_of_leases(subjects: Sequence[str]) -> Question:
 
 def leases_by_token(tx: Transaction, tokens: Sequence[str]) -> list[Lease]:
     """The leases that have these tokens."""
-    return [Lease(*row) for row in tx.rows(_BY_TOKEN, Values(sorted(set(tokens))))] if tokens else []
+    return [_lease_of(row) for row in tx.rows(_BY_TOKEN, Values(sorted(set(tokens))))] if tokens else []
 
 
 def take(
@@ -148,7 +154,7 @@ _ENDED = Prepared(
 
 def ended(tx: Transaction, most: int) -> list[Lease]:
     """Leases that nobody renewed, the longest ended first."""
-    return [Lease(*row) for row in tx.rows(_ENDED, tx.now_ms, most)]
+    return [_lease_of(row) for row in tx.rows(_ENDED, tx.now_ms, most)]
 
 
 _LIVE_IN_RUNS = Prepared(

@@ -208,7 +208,7 @@ _LONG_NAME = sa.String(255)
 # What is known of an attempt at a step beside its execution: what it takes to find it.
 attempt_table = _table(
     "headwater_attempt",
-    _required("execution_id", primary_key=True, autoincrement=False),
+    _required("execution_id", _ID, primary_key=True, autoincrement=False),
     _required("pipeline_id"),
     _required("run_id"),
     _required("step", _LONG_NAME),
@@ -243,11 +243,11 @@ sa.Index("idx_headwater_attempt_run", attempt_table.c.run_id, attempt_table.c.ex
 # The right to compute something, or to keep a run open, until it expires.
 lease_table = _table(
     "headwater_lease",
+    _required("run_id"),
     # What is leased: step:FINGERPRINT, attempt:EXECUTION or run:CONTEXT.
     _required("subject", sa.String(100), primary_key=True),
     _required("token", sa.String(36)),
     _required("worker", _LONG_NAME),
-    _required("run_id"),
     # NULL for that of a run.
     sa.Column("execution_id", _INT),
     _required("acquired_ms", _MS),
@@ -257,12 +257,13 @@ lease_table = _table(
 sa.Index("idx_headwater_lease_token", lease_table.c.token)
 sa.Index("idx_headwater_lease_expires_ms", lease_table.c.expires_ms)
 
-# Which artifacts have some content at some place. The key is a digest of both.
+# Which content an artifact has at which place, as a digest of both.
 content_table = _table(
     "headwater_content",
-    _required("content", sa.String(64), primary_key=True),
-    _required("artifact_id", primary_key=True, autoincrement=False),
+    _required("artifact_id", _ID, primary_key=True, autoincrement=False),
+    _required("content", sa.String(64)),
 )
+sa.Index("idx_headwater_content", content_table.c.content, content_table.c.artifact_id)
 
 metric_table = _table(
     "headwater_metric",
@@ -278,7 +279,8 @@ metric_table = _table(
 )
 sa.Index("idx_headwater_metric_run_id", metric_table.c.run_id, metric_table.c.name)
 
-OWN_TABLES = (request_table, attempt_table, lease_table, content_table, metric_table)
+PIPELINE_TABLES = (attempt_table, lease_table, content_table, metric_table)
+OWN_TABLES = (request_table, *PIPELINE_TABLES)
 """Made where they are missing, in databases of MLMD too."""
 
 # How far a copy of another database is ('headwater db copy'), and where it came from.

@@ -21,7 +21,7 @@ from headwater.storage.transactions import DirectTransaction, Transaction
 
 # Reads event paths in their order; made before any are stored, to compare what an earlier run stored.
 _STEPS_INDEX = "idx_eventpath_event_id"
-_INDEXES = {str(index.name): index for table in (*TABLES, *schema.OWN_TABLES) for index in table.indexes}
+_INDEXES = {str(index.name): index for table in (*TABLES, schema.request_table) for index in table.indexes}
 # MySQL refuses larger ones, by default from 4 to 64 MB on.
 _STATEMENT_BYTES = 1024 * 1024
 
@@ -148,6 +148,8 @@ class Source(End):
         missing = [table.name for table in schema.MLMD_TABLES if table.name.lower() not in existing]
         if len(missing) == len(schema.MLMD_TABLES):
             raise DatabaseRefused("the source holds no store")
+        # A database that only MLMD has opened so far has none of our tables.
+        self._lacks = {table for table in schema.PIPELINE_TABLES if table.name not in existing}
         if missing:
             raise DatabaseRefused(
                 f"the source lacks the tables {', '.join(missing)}; restore it from a backup"
@@ -165,7 +167,12 @@ class Source(End):
                 "'headwater db upgrade --add-indexes' makes it"
             )
 
+    def pages(self, layout: Layout, after: int | None = None) -> Iterator[list[Row]]:
+        return iter(()) if layout.table in self._lacks else super().pages(layout, after)
+
     def count(self, layout: Layout) -> int:
+        if layout.table in self._lacks:
+            return 0
         return int(self._ask(self.reading(layout).count)[0][0])
 
     def until(self, layout: Layout, upto: int) -> Iterator[list[Row]]:

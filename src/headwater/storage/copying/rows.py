@@ -26,7 +26,10 @@ Row = tuple[Any, ...]
 Ask = Callable[..., Sequence[Row]]
 """Gives the rows of a ``Prepared`` query, followed by its values."""
 
-TABLES = tuple(table for table in schema.MLMD_TABLES if table is not schema.env_table)
+TABLES = (
+    *(table for table in schema.MLMD_TABLES if table is not schema.env_table),
+    *schema.PIPELINE_TABLES,
+)
 """What is copied, row by row; the table with the version is written when all is done."""
 
 EXAMPLES = 100
