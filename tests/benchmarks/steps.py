@@ -1,13 +1,16 @@
 """Recording steps and looking them up: headwater's BeginStep and FinishStep against what MLMD's users do.
 
     python tests/benchmarks/steps.py record --executions 100k
+    python tests/benchmarks/steps.py record --executions 100k --backend postgresql
     python tests/benchmarks/steps.py look-up --executions 10k,100k,1M
 
-``record`` takes turns on copies of one store, both over gRPC through one Python client. A run has ten steps,
-a step three inputs, five parameters, two outputs and three numbers. MLMD's users get or create types and contexts, find
-the inputs, ask for the fingerprint with a filter, put the execution, and put it again with what it made;
-``lean`` is the same by a client that remembers ids of types and contexts. ``look-up`` counts answers of one
-server on one SQLite file, from several clients at once.
+``record`` takes turns on copies of one store, both over gRPC through one Python client. A run has ten
+steps, a step three inputs, five parameters, two outputs and three numbers. MLMD's users get or create types
+and contexts, find the inputs, ask for the fingerprint with a filter, put the execution, and put it again
+with what it made; ``lean`` is the same by a client that remembers ids of types and contexts. On PostgreSQL
+and MySQL ``--executions`` is the number of nodes of the stores that the other benchmarks use.
+
+``look-up`` counts answers of one server on one SQLite file, from several clients at once.
 """
 
 import argparse
@@ -25,13 +28,16 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import backends
 import grpc
 import processes
+import stores
 from google.protobuf.message import Message
 
 sys.path.insert(0, str(processes.ROOT / "src"))
 
 from headwater.fingerprint import fingerprint
+from headwater.storage import model
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 from headwater.v1 import pipelines_pb2 as pp
@@ -148,7 +154,8 @@ def _multiply(connection: sqlite3.Connection, executions: int) -> None:
                 f"FROM Artifact, n WHERE id = {artifact}"
             )
             connection.execute(
-                "INSERT INTO ArtifactProperty (artifact_id, name, is_custom_property, int_value, string_value) "
+                "INSERT INTO ArtifactProperty "
+                "(artifact_id, name, is_custom_property, int_value, string_value) "
                 f"SELECT {made}, name, is_custom_property, int_value, string_value FROM ArtifactProperty, n "
                 f"WHERE artifact_id = {artifact}"
             )
@@ -188,9 +195,10 @@ def as_mlmd_has_it(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(path: Path, directory: Path, *, by: str = "headwater") -> Iterator[Ask]:
+def served(database: Path | str, directory: Path, *, by: str = "headwater") -> Iterator[Ask]:
     start = processes.start_headwater if by == "headwater" else processes.start_bridge
-    server = start(f"sqlite:///{path}", directory / f"{by}.log")
+    url = database if isinstance(database, str) else f"sqlite:///{database}"
+    server = start(url, directory / f"{by}.log")
     try:
         with grpc.insecure_channel(
             server.target, options=[("grpc.max_receive_message_length", -1)]
@@ -223,12 +231,9 @@ class AsMlmdsUsers:
         self._known: tuple[list[int], list[int], int, int] | None = None
         self._run = ""
         # A client has its types in its own code.
-        self._context_types = [
-            ask(rpc.GetContextTypeRequest(type_name=name)).context_type
-            for name in ("headwater.Pipeline", "headwater.Run")
-        ]
-        self._step_type = ask(rpc.GetExecutionTypeRequest(type_name="headwater.Step")).execution_type
-        self._data_type = ask(rpc.GetArtifactTypeRequest(type_name="Dataset")).artifact_type
+        self._context_types = [model.PIPELINE_TYPE, model.RUN_TYPE]
+        self._step_type = model.STEP_TYPE
+        self._data_type = pb.ArtifactType(name="Raw", properties=model.artifact_type("Raw").properties)
 
     def _types_and_contexts(self, run: str) -> tuple[list[int], list[int], int, int]:
         ask = self._ask
@@ -318,40 +323,69 @@ class AsHeadwaters:
         self._ask(finished(number, key))
 
 
-def record(executions: int, directory: Path) -> dict[str, object]:
-    """Milliseconds a step of each way, and how many times as fast headwater's is, by turns."""
+@contextlib.contextmanager
+def sqlite_stores(executions: int, directory: Path) -> Iterator[tuple[Path, Path]]:
+    """A copy of the filled store for each side."""
     filled = fill(executions, directory)
     own, theirs = directory / "record-headwater.db", directory / "record-mlmd.db"
-    for path in (own, theirs):
-        shutil.copyfile(filled, path)
-    as_mlmd_has_it(theirs)
     try:
-        with served(own, directory) as ask, served(theirs, directory, by="mlmd") as ask_mlmd:
-            ways = {
-                "headwater": AsHeadwaters(ask),
-                "mlmd": AsMlmdsUsers(ask_mlmd, remembers=False),
-                "lean": AsMlmdsUsers(ask_mlmd, remembers=True),
-            }
-            took: dict[str, list[float]] = {name: [] for name in ways}
-            number = 10_000_000
-            for turn in range(ROUNDS + 1):
-                order = sorted(ways, key=lambda name: (list(ways).index(name) + turn) % len(ways))
-                for name in order:
-                    began = time.perf_counter()
-                    for _ in range(BATCH):
-                        number += 1
-                        ways[name].record(number, f"{name}-{number}", f"{name}-{number // BATCH}")
-                    if turn:  # The first turn opens files and makes contexts.
-                        took[name].append((time.perf_counter() - began) / BATCH * 1_000)
+        for path in (own, theirs):
+            shutil.copyfile(filled, path)
+        as_mlmd_has_it(theirs)
+        yield own, theirs
     finally:
         for path in (own, theirs):
             for ending in ("", "-wal", "-shm", "-journal"):
                 Path(f"{path}{ending}").unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def server_stores(nodes: int, arguments: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    """A copy of the other benchmarks' store for each side."""
+    backend = backends.backend_for(arguments.backend, arguments)
+    with contextlib.ExitStack() as dropped:
+        copies = []
+        for maker in ("headwater", "mlmd"):
+            store = backend.build(stores.Layout(nodes), maker)
+            copies.append(backend.copy(store, f"{backends.PREFIX}_steps_{maker}"))
+            dropped.callback(backend.drop, copies[-1])
+        yield copies[0], copies[1]
+
+
+def record(executions: int, directory: Path, arguments: argparse.Namespace) -> dict[str, object]:
+    """Milliseconds a step of each way, and how many times as fast headwater's is, by turns."""
+    copies: contextlib.AbstractContextManager[tuple[Path | str, Path | str]] = (
+        sqlite_stores(executions, directory)
+        if arguments.backend == "sqlite"
+        else server_stores(executions, arguments)
+    )
+    with (
+        copies as (own, theirs),
+        served(own, directory) as ask,
+        served(theirs, directory, by="mlmd") as ask_mlmd,
+    ):
+        ways = {
+            "headwater": AsHeadwaters(ask),
+            "mlmd": AsMlmdsUsers(ask_mlmd, remembers=False),
+            "lean": AsMlmdsUsers(ask_mlmd, remembers=True),
+        }
+        took: dict[str, list[float]] = {name: [] for name in ways}
+        number = 10_000_000
+        for turn in range(ROUNDS + 1):
+            order = sorted(ways, key=lambda name: (list(ways).index(name) + turn) % len(ways))
+            for name in order:
+                began = time.perf_counter()
+                for _ in range(BATCH):
+                    number += 1
+                    ways[name].record(number, f"{name}-{number}", f"{name}-{number // BATCH}")
+                if turn:  # The first turn opens files and makes contexts.
+                    took[name].append((time.perf_counter() - began) / BATCH * 1_000)
     ratios = {
         name: [other / ours for other, ours in zip(took[name], took["headwater"], strict=True)]
         for name in ("mlmd", "lean")
     }
     return {
+        "backend": arguments.backend,
         "executions": executions,
         "ms_a_step": {name: round(statistics.median(values), 3) for name, values in took.items()},
         "ratio": {name: _quartiles(values) for name, values in ratios.items()},
@@ -426,6 +460,9 @@ def main() -> None:
     )
     parser.add_argument("what", choices=("record", "look-up"))
     parser.add_argument("--executions", default="100k", help="sizes of the store, such as 10k,100k,1M")
+    parser.add_argument("--backend", choices=backends.BACKENDS, default="sqlite")
+    parser.add_argument("--postgresql-url", default=backends.DEFAULT_POSTGRESQL_URL)
+    parser.add_argument("--mysql-url", default=backends.DEFAULT_MYSQL_URL)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--clients", type=int, default=4)
     parser.add_argument("--cache", type=Path, default=processes.default_cache())
@@ -434,7 +471,7 @@ def main() -> None:
     for size in map(number_of, arguments.executions.split(",")):
         with tempfile.TemporaryDirectory(dir=arguments.cache):
             result = (
-                record(size, arguments.cache)
+                record(size, arguments.cache, arguments)
                 if arguments.what == "record"
                 else look_up(size, arguments.cache, seconds=arguments.seconds, clients=arguments.clients)
             )

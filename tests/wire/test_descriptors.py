@@ -12,8 +12,9 @@ from google.protobuf import descriptor_pb2
 from google.protobuf.descriptor import Descriptor, FieldDescriptor, FileDescriptor
 
 from headwater.service.descriptors import descriptors_as_served
-from headwater.service.rpcs import READS, WRITES
+from headwater.service.rpcs import READS, STREAMS, WRITES
 from headwater.v1 import metadata_store_service_pb2 as rpc
+from headwater.wire import LINEAGE_SERVICE, METHODS, PIPELINES_SERVICE, SERVICES, STORE_SERVICE, Method
 
 WIRE = json.loads((Path(__file__).parent / "wire.json").read_text())
 FILES = ("ml_metadata/proto/metadata_store.proto", "ml_metadata/proto/metadata_store_service.proto")
@@ -188,5 +189,22 @@ def test_the_service_has_the_rpcs_of_ml_metadata(files: list[FileDescriptor]) ->
 def test_every_rpc_is_answered() -> None:
     (service,) = rpc.DESCRIPTOR.services_by_name.values()
 
-    assert {*READS, *WRITES} == {method.name for method in service.methods}
-    assert not set(READS) & set(WRITES)
+    assert set(SERVICES[STORE_SERVICE]) == {method.name for method in service.methods}
+    assert {*READS, *WRITES, *STREAMS} == set(METHODS)
+    assert len(READS) + len(WRITES) + len(STREAMS) == len(METHODS)
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_what_a_client_may_send_again_changes_nothing(method: Method) -> None:
+    assert method.is_read is (method.name not in WRITES)
+    assert method.is_stream is (method.name in STREAMS)
+
+
+def test_our_own_services_are_served_under_their_names() -> None:
+    pool = descriptors_as_served()
+
+    walk = pool.FindServiceByName(LINEAGE_SERVICE).methods_by_name["Walk"]
+    begin = pool.FindServiceByName(PIPELINES_SERVICE).methods_by_name["BeginStep"]
+
+    assert walk.output_type.fields_by_name["events"].message_type.full_name == "ml_metadata.Event"
+    assert begin.input_type.full_name == "headwater.v1.BeginStepRequest"

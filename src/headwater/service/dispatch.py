@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from headwater.errors import HeadwaterError, Internal, InvalidRequest, Unimplemented
 from headwater.service.pipelines.renewing import end_expired_leases
-from headwater.service.rpcs import READS, STREAMS, WRITES
+from headwater.service.rpcs import READS, REPEATABLE, STREAMS, WRITES
 from headwater.storage.callers import PATIENT, Caller
 from headwater.storage.database import Database
 from headwater.storage.requests import LONGEST_ID, RequestKey, find_answer, forget_old, keep_answer
@@ -57,7 +57,9 @@ class Service:
         raise Unimplemented(f"there is no RPC named {rpc!r}")
 
     def _write(self, rpc: str, request: Message, caller: Caller, key: RequestKey | None) -> Message | bytes:
-        if key is None and self._database.dialect.is_server:
+        if rpc in REPEATABLE:
+            key = None
+        elif key is None and self._database.dialect.is_server:
             # For ourselves: a commit whose answer is lost is asked for again (decision 0010).
             key = RequestKey(uuid.uuid4().hex, "")
 

@@ -419,6 +419,7 @@ def _property_changes(
         (False, old.properties, new.properties),
         (True, old.custom_properties, new.custom_properties),
     ):
+        held = {tx.dialect.text_key(name) for name in before}
         for name, value in after.items():
             if name in before and before[name] == value:
                 continue
@@ -426,7 +427,8 @@ def _property_changes(
                 tx.dialect, checked_text(name, "the name of a property"), value, is_custom=is_custom
             )
             any_change = True
-            deleted[(old.id, name, is_custom)] = None
+            if tx.dialect.text_key(name) in held:
+                deleted[(old.id, name, is_custom)] = None
             inserted[(old.id, name, is_custom)] = columns
         for name in before:
             if name not in after:

@@ -1,0 +1,223 @@
+"""Values as texts: constants, closures, defaults, the state of objects.
+
+Plain values have the canonical form that parameters have. Functions, classes and modules within them are
+somebody else's to describe; objects without a form are known by their class.
+"""
+
+import enum
+import functools
+import hashlib
+import os
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
+from typing import Any, Protocol
+
+from headwater.client.capture.parts import quoted, tagged
+from headwater.client.capture.project import Project, is_ours
+from headwater.errors import InvalidRequest
+from headwater.fingerprint import canonical
+
+#: Values with more items than this, all in all, count by their type and the statement that makes them.
+MAX_ITEMS = 100_000
+_MAX_DEPTH = 50
+_MAX_HELD_DEPTH = 4
+
+_SCALARS = (type(None), bool, int, float, complex, bytes)
+BUILTIN_CALLABLES = (
+    types.BuiltinFunctionType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+)
+
+
+class Definitions(Protocol):
+    """Describes what has a definition."""
+
+    def function(self, function: types.FunctionType) -> str: ...
+
+    def class_(self, cls: type) -> str: ...
+
+    def module(self, module: types.ModuleType) -> str: ...
+
+
+class ValueReader:
+    """Describes values. Equal texts mean that code does the same with them."""
+
+    def __init__(self, definitions: Definitions, project: Project) -> None:
+        self._definitions = definitions
+        self._project = project
+        self._within: set[int] = set()
+        self._items = 0
+
+    def describe(self, value: Any, depth: int = 0) -> str:
+        """The text of any object."""
+        if isinstance(value, str) and type(value) is str:
+            return quoted(self._project.portable(value))
+        if isinstance(value, _SCALARS) and type(value) in _SCALARS:
+            return _canonical(value)
+        if isinstance(value, types.FunctionType):
+            return self._definitions.function(value)
+        if isinstance(value, type):
+            return self._definitions.class_(value)
+        if isinstance(value, types.ModuleType):
+            return self._definitions.module(value)
+        if depth > _MAX_DEPTH or id(value) in self._within:
+            return tagged("again", quoted(name_of(type(value))))
+        self._within.add(id(value))
+        try:
+            return self._compound(value, depth + 1)
+        finally:
+            self._within.discard(id(value))
+
+    def _compound(self, value: Any, depth: int) -> str:
+        if isinstance(value, types.MethodType):
+            return tagged("method", self._list([value.__func__, value.__self__], depth))
+        if isinstance(value, functools.partial):
+            return tagged("partial", self._list([value.func, value.args, value.keywords], depth))
+        if isinstance(value, functools.partialmethod):
+            return tagged("partial", self._list([value.func, value.args, value.keywords], depth))
+        if isinstance(value, staticmethod | classmethod):
+            return tagged(type(value).__name__, self.describe(value.__func__, depth))
+        if isinstance(value, property):
+            return tagged("property", self._list([value.fget, value.fset, value.fdel], depth))
+        if isinstance(value, BUILTIN_CALLABLES):
+            return self._builtin(value, depth)
+        if self._project.has_class(type(value)):
+            return tagged(
+                "instance", f"[{self._definitions.class_(type(value))},{self._state(value, depth)}]"
+            )
+        kind = type(value)
+        if kind in (list, tuple, set, frozenset, dict):
+            self._items += len(value)
+            if self._items > MAX_ITEMS:
+                return tagged("large", f"[{quoted(kind.__name__)},{len(value)}]")
+            if kind in (list, tuple):
+                return self._list(value, depth)
+            return self._mapping(value, depth) if kind is dict else self._set(value, depth)
+        if isinstance(value, PurePath):
+            return tagged("path", quoted(self._project.portable(os.fspath(value))))
+        return self._foreign(value, depth)
+
+    def _list(self, values: Iterable[Any], depth: int) -> str:
+        return f"[{','.join(self.describe(value, depth) for value in values)}]"
+
+    def _set(self, values: Iterable[Any], depth: int) -> str:
+        # In an order that does not depend on hashes, because parts are numbered as they are met.
+        ordered = sorted(values, key=_place)
+        return tagged("set", f"[{','.join(sorted(self.describe(value, depth) for value in ordered))}]")
+
+    def _mapping(self, values: Mapping[Any, Any], depth: int) -> str:
+        ordered = sorted(values.items(), key=lambda item: _place(item[0]))
+        pairs = [f"[{self.describe(key, depth)},{self.describe(value, depth)}]" for key, value in ordered]
+        return tagged("map", f"[{','.join(pairs)}]")
+
+    def _foreign(self, value: Any, depth: int) -> str:
+        """An object of an installed class."""
+        size = getattr(value, "size", 0)
+        if isinstance(size, int) and size > MAX_ITEMS and type(value).__name__ == "ndarray":
+            return _large_array(value)
+        if not callable(value):
+            try:
+                return canonical(value, what="value")
+            except InvalidRequest:
+                pass
+        wrapped = getattr(value, "__wrapped__", None)
+        held = [self.describe(wrapped, depth)] if callable(wrapped) else []
+        if is_ours(type(value).__module__):
+            return tagged("ours", f"[{','.join(held)}]")
+        # A wrapper or a container made by a library: what it holds of the project counts. An object that is
+        # not called (an application, a graph of tasks) may hold all the project further inside.
+        held += self.held([value] if isinstance(value, Mapping | list | tuple) else [], depth)
+        attributes = getattr(value, "__dict__", {}).values()
+        held += self.held(attributes, depth if callable(value) else _MAX_HELD_DEPTH)
+        held = list(dict.fromkeys(held))
+        if not callable(value) or callable(wrapped):
+            # A wrapper has the name of what it wraps.
+            text = quoted(name_of(type(value)))
+            return tagged("external" if callable(wrapped) else "opaque", f"[{','.join([text, *held])}]")
+        name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+        named = f"{getattr(value, '__module__', None) or type(value).__module__}.{name}"
+        text = quoted(named if isinstance(name, str) else name_of(type(value)))
+        is_stateful = not isinstance(name, str) and not held
+        return tagged("opaque" if is_stateful else "external", f"[{','.join([text, *held])}]")
+
+    def held(self, values: Iterable[Any], depth: int = 1) -> list[str]:
+        """The texts of functions and classes of the project among ``values`` and their items."""
+        found = []
+        for value in values:
+            if isinstance(value, types.FunctionType | types.MethodType | functools.partial):
+                found.append(self.describe(value, depth))
+            elif isinstance(value, type):
+                if self._project.has_class(value):
+                    found.append(self._definitions.class_(value))
+            elif isinstance(value, Mapping | list | tuple) and depth < _MAX_HELD_DEPTH:
+                self._items += len(value)
+                if self._items <= MAX_ITEMS:
+                    items = value.values() if isinstance(value, Mapping) else value
+                    found += self.held(items, depth + 1)
+            elif callable(value) and (self._project.has_class(type(value)) or hasattr(value, "__wrapped__")):
+                found.append(self.describe(value, depth))
+        return found
+
+    def _builtin(self, value: Any, depth: int) -> str:
+        owner = getattr(value, "__self__", None)
+        name = name_of(value)
+        if owner is None or isinstance(owner, types.ModuleType):
+            return tagged("external", f"[{quoted(name)}]")
+        return tagged("external", f"[{quoted(name)},{self.describe(owner, depth)}]")
+
+    def _state(self, value: Any, depth: int) -> str:
+        if isinstance(value, enum.Enum):
+            return self.describe(value.value, depth)
+        state: dict[str, Any] = dict(getattr(value, "__dict__", {}))
+        for cls in type(value).__mro__:
+            slots = vars(cls).get("__slots__", ())
+            for name in [slots] if isinstance(slots, str) else slots:
+                if name not in ("__dict__", "__weakref__") and hasattr(value, name):
+                    state[name] = getattr(value, name)
+        text = self._mapping(state, depth)
+        if isinstance(value, dict):
+            return f"[{text},{self._mapping(value, depth)}]"
+        if isinstance(value, list | tuple):
+            return f"[{text},{self._list(value, depth)}]"
+        if isinstance(value, str | int | float):
+            plain = next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
+            return f"[{text},{self.describe(plain, depth)}]"
+        return text
+
+
+def is_incomplete(text: str) -> bool:
+    """Whether a description lacks something, so that the statement behind the value has to count as well."""
+    return any(mark in text for mark in ('{"$opaque"', '{"$large"', '{"$again"'))
+
+
+def _canonical(value: object) -> str:
+    return canonical(value, what="value")
+
+
+def name_of(value: Any) -> str:
+    """The full name of a class or a function, or of an object's class."""
+    module = getattr(value, "__module__", None) or getattr(value, "__objclass__", type(value)).__module__
+    name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
+    return f"{module}.{name or type(value).__qualname__}".replace("__mp_main__", "__main__")
+
+
+def _place(value: Any) -> tuple[str, str]:
+    """A place among others that does not depend on hashes or addresses."""
+    if isinstance(value, types.FunctionType | type):
+        return "code", f"{value.__module__}.{value.__qualname__}"
+    try:
+        return "value", canonical(value, what="value")
+    except InvalidRequest:
+        return "object", name_of(type(value))
+
+
+def _large_array(value: Any) -> str:
+    if value.dtype.hasobject:
+        return tagged("large", f"[{quoted(name_of(type(value)))},{value.size}]")
+    digest = hashlib.sha256(value.tobytes()).hexdigest()
+    shape = ",".join(map(str, value.shape))
+    return tagged("array", f"[{quoted(str(value.dtype))},[{shape}],{quoted(digest)}]")
