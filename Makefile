@@ -26,7 +26,7 @@ $(VENV)/.installed: pyproject.toml
 	$(PIP) --editable '.[postgresql,mysql]' --group dev
 	@touch $@
 
-demo: $(VENV)/.demo  ## record a real training pipeline in demo.db and trace its model back
+demo: $(VENV)/.demo  ## run a training pipeline: all of it, nothing, what changed; trace its model back
 	$(BIN)/python examples/training/pipeline.py
 
 $(VENV)/.demo: $(VENV)/.installed examples/training/requirements.txt

@@ -1,5 +1,8 @@
 """Train two classifiers on real data, choose the better one, and trace it back.
 
+It runs three times: the first time everything is computed, the second time nothing, and the third time,
+with another depth of the forest, what depends on that.
+
 python examples/training/pipeline.py            # records in demo.db, files in demo-files/
 python examples/training/pipeline.py --target 127.0.0.1:8080
 """
@@ -9,11 +12,11 @@ import json
 import pickle
 import subprocess
 import sys
-from datetime import datetime, timezone
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
-from recorder import Run
 from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -23,93 +26,155 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import headwater
-from headwater.client import Store
+from headwater.client import File, Output, Store, current_step, step
+from headwater.errors import NotFound
 
-CANDIDATES = {
-    "linear": {"C": 0.5, "max_iter": 500},
-    "forest": {"n_estimators": 60, "max_depth": 6},
-}
-
-
-def run_pipeline(store: Store, files: Path, *, seed: int) -> tuple[int, int]:
-    """Run all steps; the artifact ids of the chosen model and of its metrics."""
-    name = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-    files = files / name
-    files.mkdir(parents=True)
-    run = Run(store, pipeline="breast-cancer", name=name)
-
-    with run.step("ingest", source="sklearn.datasets.load_breast_cancer") as step:
-        table = load_breast_cancer(as_frame=True).frame
-        table.to_csv(files / "raw.csv", index=False)
-        step.output("raw", "Data", files / "raw.csv", rows=len(table), columns=len(table.columns))
-    raw = step.made["raw"]
-
-    with run.step("validate", inputs={"raw": raw}) as step:
-        table = pd.read_csv(files / "raw.csv")
-        report = {
-            "missing": int(table.isna().sum().sum()),
-            "duplicates": int(table.duplicated().sum()),
-            "classes": {str(key): int(count) for key, count in table["target"].value_counts().items()},
-        }
-        if report["missing"]:
-            raise ValueError(f"{report['missing']} values are missing")
-        write_json(files / "validation.json", report)
-        step.output("validation", "Report", files / "validation.json", **report)
-    validation = step.made["validation"]
-
-    with run.step("split", inputs={"raw": raw, "validation": validation}, test_size=0.3, seed=seed) as step:
-        parts = dict(
-            zip(("train", "test"), train_test_split(table, test_size=0.3, random_state=seed), strict=True)
-        )
-        for part, rows in parts.items():
-            rows.to_csv(files / f"{part}.csv", index=False)
-            step.output(part, "Data", files / f"{part}.csv", rows=len(rows))
-    train, test = step.made["train"], step.made["test"]
-
-    models, metrics, scores = {}, {}, {}
-    for candidate, parameters in CANDIDATES.items():
-        with run.step(f"train-{candidate}", inputs={"train": train}, seed=seed, **parameters) as step:
-            model = fit(candidate, pd.read_csv(files / "train.csv"), seed=seed, **parameters)
-            path = files / f"{candidate}.pickle"
-            path.write_bytes(pickle.dumps(model))
-            step.output(candidate, "Model", path, algorithm=type(model[-1]).__name__)
-        models[candidate] = step.made[candidate]
-
-        with run.step(f"evaluate-{candidate}", inputs={"model": models[candidate], "test": test}) as step:
-            scores[candidate] = evaluate(files / f"{candidate}.pickle", pd.read_csv(files / "test.csv"))
-            path = write_json(files / f"{candidate}-metrics.json", scores[candidate])
-            step.output(f"{candidate}-metrics", "Metrics", path, **scores[candidate])
-        metrics[candidate] = step.made[f"{candidate}-metrics"]
-
-    inputs = models | {f"{candidate}-metrics": metric for candidate, metric in metrics.items()}
-    with run.step("choose", inputs=inputs, criterion="auc") as step:
-        best = max(scores, key=lambda candidate: scores[candidate]["auc"])
-        chosen = files / "model.pickle"
-        chosen.write_bytes((files / f"{best}.pickle").read_bytes())
-        step.output("model", "Model", chosen, chosen=best, because=f"auc {scores[best]['auc']:.4f}")
-    return step.made["model"], metrics[best]
+PIPELINE = "breast-cancer"
+PARAMETERS = {"test_size": 0.3, "seed": 0, "C": 0.5, "n_estimators": 300, "max_depth": 6}
 
 
-def fit(candidate: str, table: pd.DataFrame, *, seed: int, **parameters: float):
-    if candidate == "linear":
-        model = make_pipeline(StandardScaler(), LogisticRegression(random_state=seed, **parameters))
-    else:
-        model = make_pipeline(StandardScaler(), RandomForestClassifier(random_state=seed, **parameters))
-    return model.fit(table.drop(columns="target"), table["target"])
+# The steps: plain functions that read files and return the files that they wrote.
 
 
-def evaluate(model: Path, table: pd.DataFrame) -> dict[str, float]:
-    fitted = pickle.loads(model.read_bytes())
-    features, labels = table.drop(columns="target"), table["target"]
-    return {
-        "accuracy": float(accuracy_score(labels, fitted.predict(features))),
-        "auc": float(roc_auc_score(labels, fitted.predict_proba(features)[:, 1])),
+@step(outputs={"table": "Dataset"})
+def ingest() -> File:
+    table = load_breast_cancer(as_frame=True).frame
+    table.to_csv(place("table.csv"), index=False)
+    return File(place("table.csv"), preview=True)
+
+
+@step(outputs={"report": "Report"})
+def validate(table: Output) -> Path:
+    rows = pd.read_csv(table)
+    report = {
+        "missing": int(rows.isna().sum().sum()),
+        "duplicates": int(rows.duplicated().sum()),
+        "classes": {str(key): int(count) for key, count in rows["target"].value_counts().items()},
     }
+    if report["missing"]:
+        raise ValueError(f"{report['missing']} values are missing")
+    return write_json(report, "report.json")
 
 
-def write_json(path: Path, content: object) -> Path:
-    path.write_text(json.dumps(content, indent=2))
-    return path
+@step(outputs={"train": "Dataset", "test": "Dataset"})
+def split(table: Output, report: Output, *, test_size: float, seed: int) -> tuple[Path, Path]:
+    train, test = train_test_split(pd.read_csv(table), test_size=test_size, random_state=seed)
+    train.to_csv(place("train.csv"), index=False)
+    test.to_csv(place("test.csv"), index=False)
+    return place("train.csv"), place("test.csv")
+
+
+@step("train-linear", outputs={"model": "Model"})
+def train_linear(train: Output, *, C: float, seed: int) -> File:  # noqa: N803  # scikit-learn's name
+    return fitted(LogisticRegression(C=C, max_iter=500, random_state=seed), train)
+
+
+@step("train-forest", outputs={"model": "Model"})
+def train_forest(train: Output, *, n_estimators: int, max_depth: int, seed: int) -> File:
+    forest = RandomForestClassifier(n_estimators=n_estimators, max_depth=max_depth, random_state=seed)
+    return fitted(forest, train)
+
+
+def evaluate(model: Output, test: Output) -> File:
+    rows = pd.read_csv(test)
+    features, labels = rows.drop(columns="target"), rows["target"]
+    classifier = pickle.loads(model.path.read_bytes())
+    scores = {
+        "accuracy": float(accuracy_score(labels, classifier.predict(features))),
+        "auc": float(roc_auc_score(labels, classifier.predict_proba(features)[:, 1])),
+    }
+    for name, score in scores.items():
+        current_step().metric(name, score)
+    return File(write_json(scores, "scores.json"), metrics=scores)
+
+
+@step(outputs={"model": "Model"})
+def choose(models: Mapping[str, Output], scores: Mapping[str, Output], *, criterion: str) -> File:
+    best = max(scores, key=lambda name: read_json(scores[name])[criterion])
+    chosen = place("model.pickle")
+    chosen.write_bytes(models[best].path.read_bytes())
+    return File(chosen, properties={"chosen": best, "by": criterion})
+
+
+# The pipeline
+
+
+def pipeline(
+    *, test_size: float, seed: int, n_estimators: int, max_depth: int, **linear: float
+) -> tuple[Output, dict[str, Output]]:
+    """Run all steps in the current run: the chosen model, and the scores of both."""
+    table = ingest()
+    train, test = split(table, validate(table), test_size=test_size, seed=seed)
+    models = {
+        "linear": train_linear(train, seed=seed, **linear),
+        "forest": train_forest(train, n_estimators=n_estimators, max_depth=max_depth, seed=seed),
+    }
+    scores = {}
+    for name, model in models.items():
+        # One function, two steps: each needs a name of its own.
+        scored = step(f"evaluate-{name}", outputs={"scores": "Metrics"})(evaluate)
+        scores[name] = scored(model, test)
+    return choose(models, scores, criterion="auc"), scores
+
+
+def place(name: str) -> Path:
+    """Where the current step writes ``name``: in a directory of its fingerprint.
+
+    So the files of one parameter's value are not overwritten by those of another.
+    """
+    this = current_step()
+    directory = this.run.directory / this.name / this.fingerprint.removeprefix("hw1:")[:12]
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / name
+
+
+def fitted(estimator: object, train: Output) -> File:
+    rows = pd.read_csv(train)
+    model = make_pipeline(StandardScaler(), estimator).fit(rows.drop(columns="target"), rows["target"])
+    place("model.pickle").write_bytes(pickle.dumps(model))
+    return File(place("model.pickle"), properties={"algorithm": type(estimator).__name__})
+
+
+def write_json(content: object, name: str) -> Path:
+    place(name).write_text(json.dumps(content, indent=2))
+    return place(name)
+
+
+def read_json(file: Output) -> dict[str, float]:
+    return json.loads(file.path.read_text())
+
+
+# The demo
+
+
+def record(store: Store, files: Path, title: str, **changed: float) -> tuple[Output, int, float]:
+    """Run the pipeline, with its parameters but for those ``changed``; print what became of each step.
+
+    The chosen model, how many steps ran, and how many seconds all of it took.
+    """
+    parameters = {**PARAMETERS, **changed}
+    start = time.perf_counter()
+    with store.run(PIPELINE, params=parameters, directory=files) as run:
+        model, scores = pipeline(**parameters)
+    seconds = time.perf_counter() - start
+    steps = list(store.steps(run))
+    ran = sum(step.state != "CACHED" for step in steps)
+    print(f"\n{title}: run {run.name}, {ran} steps ran, {len(steps) - ran} hits, in {seconds:.2f} s")
+    for attempt in steps:
+        print(f"  {attempt.step:<16} {'hit' if attempt.state == 'CACHED' else 'ran':<4} {attempt.why}")
+    best = model.artifact().properties["chosen"]
+    for name, file in scores.items():
+        told = "   ".join(f"{metric} {score:.4f}" for metric, score in read_json(file).items())
+        print(f"  {'*' if name == best else ' '} {name:<8} {told}")
+    return model, ran, seconds
+
+
+def depths_tried(store: Store) -> set[int]:
+    """The depths of the forest in the runs that there are."""
+    try:
+        return {int(run.parameters["max_depth"]) for run in store.runs(PIPELINE)}
+    except NotFound:
+        return set()
 
 
 def shell(*arguments: str) -> int:
@@ -128,32 +193,30 @@ def main() -> None:
     parser.add_argument("--files", type=Path, default=Path("demo-files"), help="where the files of runs go")
     parser.add_argument("--picture", type=Path, default=Path("demo.svg"), help="the picture of the lineage")
     arguments = parser.parse_args()
+    target = ("--target", arguments.target)
 
     with headwater.connect(arguments.target) as store:
-        runs_before = sum(1 for _ in store.list_contexts(type="Run"))
-        chosen, metrics = run_pipeline(store, arguments.files, seed=runs_before)
-        lineage = store.lineage(artifact_id=chosen)
-        model = lineage.artifacts[chosen]
-        print(f"recorded run {runs_before + 1} in {arguments.target}: the chosen model is artifact {chosen}")
-        print(
-            f"chosen: {model.custom_properties['chosen'].string_value}, by the highest auc on the test data"
-        )
-        for artifact in store.list_artifacts(
-            type="Metrics", filter=f"contexts_r.name = '{model.name.split('/')[0]}'"
-        ):
-            mark = "*" if artifact.id == metrics else " "
-            auc, accuracy = (artifact.properties[name].double_value for name in ("auc", "accuracy"))
-            print(f"  {mark} {artifact.name.split('/')[1]:<16} auc {auc:.4f}   accuracy {accuracy:.4f}")
+        tried = depths_tried(store)
+        _, ran, first_s = record(store, arguments.files, "1. the pipeline")
+        if not ran:
+            print("  nothing had to run: an earlier demo has done all of it")
+        _, _, second_s = record(store, arguments.files, "2. the same again")
+        if ran:
+            print(f"  {second_s:.2f} s rather than {first_s:.2f} s")
+        depth = max({*tried, int(PARAMETERS["max_depth"])}) + 1
+        model, _, _ = record(store, arguments.files, f"3. with max_depth={depth}", max_depth=depth)
 
-    shell("lineage", "up", str(chosen), "--target", arguments.target)
-    if (
-        shell("export", "svg", str(chosen), "--target", arguments.target, "--output", str(arguments.picture))
-        == 0
-    ):
+    print("\nWhy did the forest run?")
+    shell("cache", "explain", f"{PIPELINE}/train-forest", *target)
+    print("\nWhere did the chosen model come from?")
+    chosen = str(model.artifact_id)
+    shell("lineage", "up", chosen, *target)
+    if shell("export", "svg", chosen, "--direction", "up", "--output", str(arguments.picture), *target) == 0:
         print(f"\nthe picture is in {arguments.picture.absolute()}")
     else:
         print("\nthe picture needs graphviz' dot program; everything else is recorded all the same")
-    print("run `make demo` again for a second run, then: headwater context list --target", arguments.target)
+    print("\nrun it again: all hits from the beginning. Then ask for the runs:")
+    print(f"headwater run list {PIPELINE} {' '.join(target)}")
 
 
 if __name__ == "__main__":

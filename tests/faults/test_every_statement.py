@@ -1,21 +1,35 @@
 """A fault at each statement of each kind of write, COMMIT included: it succeeds, and is stored once."""
 
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from faults.content import rows_of_tables
+import sqlalchemy as sa
+from databases import server_of
+from faults.content import rows_of_tables as rows_of_mlmd_tables
 from faults.injection import FAULTS, KILLED, FaultyDatabase, Plan, faulty_database
 from google.protobuf.message import Message
 from support import Call
 
 from headwater.embedded import EmbeddedTransport
+from headwater.storage import schema
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
+from headwater.v1 import pipelines_pb2 as pp
 
 pytestmark = pytest.mark.backends("postgresql", "mysql")
 
 _numbers = count(1)
+
+
+def rows_of_tables(backend: str, url: str) -> Counter[str]:
+    """The number of rows of each table, those of attempts, leases and so on among them."""
+    names = [table.name for table in schema.OWN_TABLES if table is not schema.request_table]
+    with server_of(backend).connection(sa.make_url(url).database) as connection:
+        cursor = connection.cursor()
+        cursor.execute(" UNION ALL ".join(f"SELECT '{name}', COUNT(*) FROM {name}" for name in names))
+        return rows_of_mlmd_tables(backend, url) + Counter(dict(cursor.fetchall()))
 
 
 @pytest.fixture
@@ -53,6 +67,11 @@ class Requests:
             "lineage": self.put_lineage_subgraph,
             "parents": self.put_parent_contexts,
             "events": self.put_events,
+            "a run": self.start_run,
+            "a step begins": self.begin_step,
+            "a step ends": self.finish_step,
+            "a hit is taken": self.take_hit,
+            "a step is recorded afterwards": self.record_step,
         }
         return make[kind]()
 
@@ -126,6 +145,56 @@ class Requests:
         request.events.add(execution_id=execution_id, artifact_id=self.input_id, type=pb.Event.DECLARED_INPUT)
         return request
 
+    def start_run(self) -> pp.StartRunRequest:
+        return pp.StartRunRequest(
+            pipeline="churn",
+            run=f"run {next(_numbers)}",
+            worker="host:1",
+            parent=pp.RunName(pipeline="whole", run="all"),
+        )
+
+    def begin_step(self) -> pp.BeginStepRequest:
+        number = next(_numbers)
+        return pp.BeginStepRequest(
+            pipeline="churn",
+            run=f"run {number}",
+            step="train",
+            key=f"key {number}",
+            components={"code": str(number)},
+            inputs=[pp.StepInput(name="table", uri=f"file:///{number}", digest="sha256:01")],
+        )
+
+    def finish_step(self) -> pp.FinishStepRequest:
+        begin = self.begin_step()
+        self._call("BeginStep", begin)
+        return self._end(begin)
+
+    def take_hit(self) -> pp.FinishStepRequest:
+        begin = self.begin_step()
+        begun = self._call("BeginStep", begin)
+        self._call("FinishStep", self._end(begin))
+        begin.key, begin.run = f"{begin.key} again", f"{begin.run} again"
+        return pp.FinishStepRequest(
+            key=begin.key, state=pp.CACHED, begin=begin, cached_execution_id=begun.execution_id
+        )
+
+    def record_step(self) -> pp.FinishStepRequest:
+        begin = self.begin_step()
+        finish = self._end(begin)
+        finish.begin.CopyFrom(begin)
+        return finish
+
+    def _end(self, begin: pp.BeginStepRequest) -> pp.FinishStepRequest:
+        return pp.FinishStepRequest(
+            key=begin.key,
+            state=pp.COMPLETE,
+            outputs=[
+                pp.StepOutput(name=name, uri=f"file:///{begin.key}/{name}", digest="sha256:02")
+                for name in ("model", "report")
+            ],
+            metrics=[pp.Metric(name="auc", value=0.9), pp.Metric(name="loss", value=1, step=0)],
+        )
+
     def _fill_artifact(self, artifact: pb.Artifact) -> None:
         number = next(_numbers)
         artifact.type_id = self.types.artifact_type_ids[0]
@@ -142,6 +211,11 @@ WRITES = {
     "lineage": "PutLineageSubgraph",
     "parents": "PutParentContexts",
     "events": "PutEvents",
+    "a run": "StartRun",
+    "a step begins": "BeginStep",
+    "a step ends": "FinishStep",
+    "a hit is taken": "FinishStep",
+    "a step is recorded afterwards": "FinishStep",
 }
 """The RPC of each kind of request."""
 
@@ -152,7 +226,8 @@ def test_a_fault_at_any_statement_neither_shows_nor_doubles(
 ) -> None:
     requests = Requests(call)
     name = WRITES[kind]
-    call(name, requests.new(kind))  # What is known afterwards need not be asked again.
+    for _ in range(3):  # What is known afterwards need not be asked again.
+        call(name, requests.new(kind))
     request = requests.new(kind)
     before = rows_of_tables(backend, store_url)
     faulty.plan = Plan({})
@@ -180,7 +255,8 @@ def test_a_second_fault_while_a_request_is_repeated(
 ) -> None:
     requests = Requests(call)
     name = WRITES[kind]
-    call(name, requests.new(kind))
+    for _ in range(3):
+        call(name, requests.new(kind))
     request = requests.new(kind)
     before = rows_of_tables(backend, store_url)
     faulty.plan = Plan({})

@@ -148,7 +148,7 @@ def test_the_seed_of_python_hashes_changes_nothing():
         (float("nan"), -math.nan),
         (Fraction(2, 6), Fraction(1, 3)),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_alike(one: object, other: object):
     assert text(one) == text(other)
@@ -197,7 +197,7 @@ def test_alike(one: object, other: object):
         ["é", "e\u0301"],
         [range(3), [0, 1, 2]],
     ],
-    ids=str,
+    ids=lambda values: type(values[0]).__name__,
 )
 def test_all_different(values: list[object]):
     assert len({text(value) for value in values}) == len(values)

@@ -11,12 +11,15 @@ import sys
 import click
 
 from headwater import __version__
+from headwater.cli.cache import cache
 from headwater.cli.db import db
 from headwater.cli.export import export
 from headwater.cli.lineage import lineage
 from headwater.cli.mlmd_server import mlmd_server
 from headwater.cli.nodes import artifact, context, execution
+from headwater.cli.run import run
 from headwater.cli.serve import serve
+from headwater.cli.spool import spool
 from headwater.cli.types import types
 from headwater.errors import HeadwaterError
 
@@ -56,5 +59,19 @@ def metadata_store_server() -> None:
     main(args=["mlmd-server", *sys.argv[1:]])
 
 
-for command in (artifact, execution, context, types, lineage, export, serve, mlmd_server, db):
+_COMMANDS = (
+    run,
+    cache,
+    lineage,
+    artifact,
+    execution,
+    context,
+    types,
+    export,
+    spool,
+    serve,
+    mlmd_server,
+    db,
+)
+for command in _COMMANDS:
     main.add_command(command)

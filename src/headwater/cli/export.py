@@ -23,6 +23,7 @@ _DIRECTIONS = {"up": "upstream", "down": "downstream", "both": "both"}
 def _options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(
         (
+            click.argument("artifact"),
             walk_options,
             click.option(
                 "--direction",
@@ -65,7 +66,7 @@ def dot(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
 
     ARTIFACT is an id, TYPE/NAME, or a URI.
     """
-    from headwater.cli.drawing import digraph
+    from headwater.client.drawing import digraph
 
     start, subgraph = _walked(store, artifact, **walk)
     _write(str(digraph(subgraph, highlighted=[start.id])), output)
@@ -81,7 +82,7 @@ def svg(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
     ARTIFACT is an id, TYPE/NAME, or a URI. Needs the program dot of Graphviz; without it the DOT text goes
     to stdout, and the exit code is 1.
     """
-    from headwater.cli import drawing
+    from headwater.client import drawing
 
     start, subgraph = _walked(store, artifact, **walk)
     drawn = drawing.digraph(subgraph, highlighted=[start.id])

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from headwater.cli import tables
-from headwater.cli.drawing import path_text
+from headwater.client.drawing import path_text
 from headwater.client.plain import plain_event, plain_node
 from headwater.v1 import metadata_store_pb2 as pb
 

@@ -67,7 +67,7 @@ def asks_store(command: Callable[..., None]) -> Callable[..., None]:
         config: Path | None,
         **options: Any,
     ) -> None:
-        chosen = _chosen(target, database_url)
+        chosen = chosen_target(target, database_url)
         logs.configure()
         if "://" in chosen:
             store = _connect(chosen, create=False)
@@ -87,7 +87,8 @@ def asks_store(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def _chosen(target: str | None, database_url: str | None) -> str:
+def chosen_target(target: str | None, database_url: str | None) -> str:
+    """What is meant of the two: a flag wins over the environment, and that over a file."""
     context = click.get_current_context()
     if target and database_url:
         sources = [context.get_parameter_source(name) for name in ("target", "database_url")]

@@ -8,20 +8,30 @@
 The public names are those listed here. ``headwater.v1.metadata_store_pb2`` has the messages.
 """
 
+from headwater.client.artifacts import Artifact
 from headwater.client.channel import GrpcTransport
 from headwater.client.lineage import Subgraph
+from headwater.client.recording import File, Output, Run, Step, current_run, current_step, step
 from headwater.client.store import NodeIds, PutExecutionIds, Store, TypeIds
 from headwater.client.transport import Transport
 from headwater.client.values import from_value, to_value
 
 __all__ = [
+    "Artifact",
+    "File",
     "GrpcTransport",
     "NodeIds",
+    "Output",
     "PutExecutionIds",
+    "Run",
+    "Step",
     "Store",
     "Subgraph",
     "Transport",
     "TypeIds",
+    "current_run",
+    "current_step",
     "from_value",
+    "step",
     "to_value",
 ]

@@ -14,9 +14,11 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from headwater.client import walking
-from headwater.client.connected import Connected
+from headwater.client.graph import LineageQuestions
 from headwater.client.lineage import Subgraph
 from headwater.client.listing import LARGEST_PAGE, OrderBy, both, list_options, pages
+from headwater.client.questions import PipelineQuestions
+from headwater.client.recording.recording import Recording
 from headwater.client.walking import Direction
 from headwater.errors import InvalidRequest, NotFound
 from headwater.v1 import metadata_store_pb2 as pb
@@ -49,7 +51,7 @@ class NodeIds(NamedTuple):
     context_ids: list[int]
 
 
-class Store(Connected):
+class Store(Recording, PipelineQuestions, LineageQuestions):
     """A lineage store behind ``transport``, closed with it. Safe for threads.
 
     ``headwater.connect`` makes one. ``timeout_s`` limits each call; ``None`` leaves it to the transport.

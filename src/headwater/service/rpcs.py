@@ -9,8 +9,19 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from headwater.service import edges, lineage, nodes, steps, types
-from headwater.service.pipelines import begin, finish, lookup, renewing
+from headwater.service import edges, graph, lineage, nodes, steps, types
+from headwater.service.pipelines import (
+    begin,
+    explain,
+    finish,
+    invalidate,
+    lookup,
+    metrics,
+    renewing,
+    resume,
+    run_queries,
+    stats,
+)
 from headwater.service.pipelines import runs as pipeline_runs
 from headwater.storage.callers import Caller
 from headwater.storage.database import Database
@@ -21,6 +32,9 @@ Answer = Callable[[Transaction, Any], Message | bytes]
 StreamedAnswer = Callable[[Database, Any, Caller], Iterator[Message]]
 
 READS: Mapping[str, Answer] = {
+    "CompareLineages": graph.compare_lineages,
+    "ExplainStep": explain.explain_step,
+    "FindPaths": graph.find_paths,
     "GetArtifactByTypeAndName": nodes.get_artifact_by_type_and_name,
     "GetArtifactType": types.get_artifact_type,
     "GetArtifactTypes": types.get_artifact_types,
@@ -32,6 +46,7 @@ READS: Mapping[str, Answer] = {
     "GetArtifactsByID": nodes.get_artifacts_by_id,
     "GetArtifactsByType": nodes.get_artifacts_by_type,
     "GetArtifactsByURI": nodes.get_artifacts_by_uri,
+    "GetCacheStats": stats.get_cache_stats,
     "GetChildrenContextsByContext": nodes.get_children_contexts_by_context,
     "GetChildrenContextsByContexts": nodes.get_children_contexts_by_contexts,
     "GetContextByTypeAndName": nodes.get_context_by_type_and_name,
@@ -57,11 +72,17 @@ READS: Mapping[str, Answer] = {
     "GetExecutionsByExternalIds": nodes.get_executions_by_external_ids,
     "GetExecutionsByID": nodes.get_executions_by_id,
     "GetExecutionsByType": nodes.get_executions_by_type,
+    "GetImpact": graph.get_impact,
     "GetLineageGraph": lineage.get_lineage_graph,
     "GetLineageSubgraph": lineage.get_lineage_subgraph,
+    "GetMetrics": metrics.get_metrics,
     "GetParentContextsByContext": nodes.get_parent_contexts_by_context,
     "GetParentContextsByContexts": nodes.get_parent_contexts_by_contexts,
+    "GetRun": run_queries.get_run,
+    "ListRuns": run_queries.list_run_infos,
+    "ListSteps": run_queries.list_steps,
     "LookUpSteps": lookup.look_up_steps,
+    "PlanResume": resume.plan_resume,
 }
 
 WRITES: Mapping[str, Answer] = {
@@ -69,6 +90,8 @@ WRITES: Mapping[str, Answer] = {
     "EndExpiredLeases": renewing.end_expired_leases,
     "FinishRun": pipeline_runs.finish_run,
     "FinishStep": finish.finish_step,
+    "InvalidateSteps": invalidate.invalidate_steps,
+    "LogMetrics": metrics.log_metrics,
     "PutArtifactType": types.put_artifact_type,
     "PutArtifacts": nodes.put_artifacts,
     "PutAttributionsAndAssociations": edges.put_attributions_and_associations,
@@ -85,4 +108,9 @@ WRITES: Mapping[str, Answer] = {
     "StartRun": pipeline_runs.start_run,
 }
 
-STREAMS: Mapping[str, StreamedAnswer] = {}
+REPEATABLE = frozenset(
+    {"BeginStep", "EndExpiredLeases", "FinishRun", "FinishStep", "LogMetrics", "RenewLeases", "StartRun"}
+)
+"""Writes that know by themselves when they are sent again: by the caller's key, or by what is stored."""
+
+STREAMS: Mapping[str, StreamedAnswer] = {"Walk": graph.walk}

@@ -69,60 +69,62 @@ _INSERT = Insert(_attempt, *(column.key for column in _COLUMNS))
 
 def put_attempt(tx: Transaction, attempt: Attempt) -> None:
     """Store the row of an attempt whose Execution is new."""
-    tx.insert(_INSERT, [tuple(getattr(attempt, column.key) for column in _COLUMNS)])
+    tx.insert(_INSERT, [tuple(getattr(attempt, key) for key in _KEYS)])
 
 
-_BY_KEY = Prepared(
-    sa.select(*_COLUMNS, _execution.c.last_known_state, _execution.c.name)
-    .select_from(_attempt.join(_execution, _execution.c.id == _attempt.c.execution_id))
-    .where(_execution.c.external_id == sa.bindparam("key")),
-    "key",
-)
-_BY_IDS = Prepared(
-    sa.select(*_COLUMNS, _execution.c.last_known_state, _execution.c.name)
-    .select_from(_attempt.join(_execution, _execution.c.id == _attempt.c.execution_id))
-    .where(InList(_attempt.c.execution_id, "ids"))
-    .order_by(_attempt.c.execution_id),
-    "ids",
+_KEYS = tuple(column.key for column in _COLUMNS)
+_SELECT = sa.select(*_COLUMNS, _execution.c.last_known_state, _execution.c.name).select_from(
+    _attempt.join(_execution, _execution.c.id == _attempt.c.execution_id)
 )
 
 
-def find_by_key(tx: Transaction, key: str) -> Attempt | None:
-    """The attempt of that key, which is its Execution's external id."""
-    rows = tx.rows(*question_of_key(key))
+@cache
+def _by_key(locks: bool) -> Prepared:
+    select = _SELECT.where(_execution.c.external_id == sa.bindparam("key"))
+    return Prepared(select.with_for_update() if locks else select, "key")
+
+
+@cache
+def _by_ids(locks: bool) -> Prepared:
+    select = _SELECT.where(InList(_attempt.c.execution_id, "ids")).order_by(_attempt.c.execution_id)
+    return Prepared(select.with_for_update() if locks else select, "ids")
+
+
+def find_by_key(tx: Transaction, key: str, *, locks: bool = False) -> Attempt | None:
+    """The attempt of that key, which is its Execution's external id.
+
+    With ``locks`` nobody else finishes it until this transaction ends.
+    """
+    rows = tx.rows(*question_of_key(key, locks=locks))
     return _attempt_of(rows[0]) if rows else None
 
 
-def question_of_key(key: str) -> Question:
+def question_of_key(key: str, *, locks: bool = False) -> Question:
     """What ``find_by_key`` asks, for ``ask_ahead``."""
-    return _BY_KEY, key
+    return _by_key(locks), key
 
 
-def attempts_by_id(tx: Transaction, execution_ids: Sequence[int]) -> dict[int, Attempt]:
-    """Attempts by the id of their Execution; executions that are none are absent."""
-    return {row[0]: _attempt_of(row) for row in tx.rows(_BY_IDS, Values(sorted(set(execution_ids))))}
+def attempts_by_id(
+    tx: Transaction, execution_ids: Sequence[int], *, locks: bool = False
+) -> dict[int, Attempt]:
+    """Attempts by the id of their Execution; executions that are none are absent.
+
+    With ``locks`` nobody else finishes them until this transaction ends.
+    """
+    if not execution_ids:
+        return {}
+    return {row[0]: _attempt_of(row) for row in tx.rows(*question_of_attempts(execution_ids, locks=locks))}
+
+
+def question_of_attempts(execution_ids: Sequence[int], *, locks: bool = False) -> Question:
+    """What ``attempts_by_id`` asks, for ``ask_ahead``."""
+    return _by_ids(locks), Values(sorted(set(execution_ids)))
 
 
 def _attempt_of(row: Sequence[Any]) -> Attempt:
-    values = dict(zip((column.key for column in _COLUMNS), row[:-2], strict=True))
+    values = dict(zip(_KEYS, row[:-2], strict=True))
     values["is_kept"] = bool(values["is_kept"])
     return Attempt(**values, state=row[-2] or 0, name=row[-1] or "")
-
-
-_LAST_NUMBER = Prepared(
-    sa.select(sa.func.max(_attempt.c.number)).where(
-        _attempt.c.run_id == sa.bindparam("run", type_=sa.BigInteger()),
-        _attempt.c.step == sa.bindparam("step"),
-    ),
-    "run",
-    "step",
-)
-
-
-def last_number(tx: Transaction, run_id: int, step: str) -> int:
-    """How many attempts there were at a step of a run."""
-    rows = tx.rows(_LAST_NUMBER, run_id, step)
-    return int(rows[0][0] or 0)
 
 
 # Hits
@@ -139,23 +141,68 @@ class Entry:
     end_ms: int
 
 
+def newest_entry_ids(parameter: str) -> sa.Select[Any]:
+    """The newest executions that can be hit by a step with the fingerprint bound as ``parameter``."""
+    return (
+        sa.select(_attempt.c.execution_id)
+        .where(_attempt.c.entry == sa.bindparam(parameter))
+        .order_by(_attempt.c.execution_id.desc())
+        .limit(sa.literal_column(str(_MOST_ENTRIES)))
+    )
+
+
 _ENTRIES = Prepared(
-    sa.select(_attempt.c.entry, _attempt.c.execution_id, _attempt.c.end_ms)
-    .where(_attempt.c.entry == sa.bindparam("fingerprint"))
-    .order_by(_attempt.c.execution_id.desc())
-    .limit(_MOST_ENTRIES),
+    newest_entry_ids("fingerprint").with_only_columns(
+        _attempt.c.entry, _attempt.c.execution_id, _attempt.c.end_ms
+    ),
     "fingerprint",
 )
 
 
 def entries_of(tx: Transaction, fingerprint: str) -> list[Entry]:
     """The newest executions that can be hit by a step with this fingerprint, newest first."""
-    return [Entry(*row) for row in tx.rows(*question_of_entries(fingerprint))]
+    return entries_of_each(tx, [fingerprint])[0]
+
+
+def entries_of_each(tx: Transaction, fingerprints: Sequence[str]) -> list[list[Entry]]:
+    """``entries_of`` for each of some fingerprints."""
+    answers = tx.rows_of_each([question_of_entries(fingerprint) for fingerprint in fingerprints])
+    return [[Entry(*row) for row in rows] for rows in answers]
 
 
 def question_of_entries(fingerprint: str) -> Question:
     """What ``entries_of`` asks, for ``ask_ahead``."""
     return _ENTRIES, fingerprint
+
+
+# An error on every database where there is such an entry: more than one row in place of a value.
+_FAIL_IF_DONE = Prepared(
+    sa.select(
+        sa.union_all(
+            sa.select(sa.literal_column("0")),
+            sa.select(_attempt.c.execution_id).where(
+                _attempt.c.entry == sa.bindparam("fingerprint"),
+                _attempt.c.execution_id > sa.bindparam("seen", type_=sa.BigInteger()),
+            ),
+        ).scalar_subquery()
+    ),
+    "fingerprint",
+    "seen",
+)
+
+
+def is_done_meanwhile(tx: Transaction, fingerprint: str, *, newest_id: int) -> bool:
+    """Whether somebody has left an entry newer than ``newest_id``, asked by who holds the lease since.
+
+    Who computed the step gave back the lease in the transaction that made the entry; a lease that was free
+    may be that one. A transaction that guesses does not wait for the answer: the yes makes it fail.
+    """
+    if not tx.dialect.is_server:
+        return False
+    if not tx.is_careful:
+        tx.run(_FAIL_IF_DONE, fingerprint, newest_id)
+        return False
+    return any(entry.execution_id > newest_id for entry in entries_of(tx, fingerprint))
 
 
 _newest = sa.select(sa.func.max(_attempt.c.execution_id).label("execution_id")).where(
@@ -190,6 +237,24 @@ def make_unfit(tx: Transaction, execution_ids: Sequence[int], reason: str) -> No
     tx.run_many(_MAKE_UNFIT, [(reason, execution_id) for execution_id in sorted(set(execution_ids))])
 
 
+_REFUSE = Prepared(
+    sa.update(_attempt)
+    .where(
+        _attempt.c.execution_id == sa.bindparam("execution"),
+        _attempt.c.entry == sa.bindparam("fingerprint"),
+    )
+    .values(entry=sa.null(), unfit=sa.bindparam("reason")),
+    "reason",
+    "execution",
+    "fingerprint",
+)
+
+
+def refuse_entry(tx: Transaction, execution_id: int, fingerprint: str, reason: str) -> None:
+    """Let nobody hit an execution any more that was offered to a step with this fingerprint."""
+    tx.run(_REFUSE, reason, execution_id, fingerprint)
+
+
 _FINISH = Prepared(
     sa.update(_attempt)
     .where(_attempt.c.execution_id == sa.bindparam("execution"))
@@ -217,7 +282,10 @@ _MOST_EARLIER = 3
 
 @dataclass(frozen=True)
 class Earlier:
-    """A completed attempt at the same step, and the components of its fingerprint."""
+    """A completed attempt at the same step, and the components of its fingerprint.
+
+    ``unfit`` and ``is_entry`` of a hit are those of the execution that it reused.
+    """
 
     execution_id: int
     fingerprint: str
@@ -242,6 +310,7 @@ def _earlier() -> Prepared:
         _property.c.name == sa.literal_column("'components'"),
         _property.c.is_custom_property == sa.false(),
     )
+    original = _attempt.alias("original")
     done: list[sa.ColumnElement[int]] = [
         sa.literal_column(str(int(state))) for state in (pb.Execution.COMPLETE, pb.Execution.CACHED)
     ]
@@ -249,15 +318,15 @@ def _earlier() -> Prepared:
         sa.select(
             _attempt.c.execution_id,
             _attempt.c.fingerprint,
-            _attempt.c.unfit,
-            _attempt.c.entry,
+            sa.func.coalesce(_attempt.c.unfit, original.c.unfit),
+            sa.func.coalesce(_attempt.c.entry, original.c.entry),
             _attempt.c.end_ms,
             _property.c.string_value,
         )
         .select_from(
-            _attempt.join(_execution, _execution.c.id == _attempt.c.execution_id).outerjoin(
-                _property, of_execution
-            )
+            _attempt.join(_execution, _execution.c.id == _attempt.c.execution_id)
+            .outerjoin(_property, of_execution)
+            .outerjoin(original, original.c.execution_id == _attempt.c.cached_execution_id)
         )
         .where(
             _attempt.c.pipeline_id == pipeline,

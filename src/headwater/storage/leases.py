@@ -6,7 +6,8 @@ at the same moment the second finds it taken. One that has expired belongs to wh
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,6 +19,8 @@ from headwater.storage.transactions import Question, Transaction
 
 DEFAULT_MS = 60_000
 LONGEST_MS = 24 * 60 * 60 * 1000
+# By so much the clocks of two servers may differ, or one be set back, and a lease still hold.
+_CLOCKS_DIFFER_MS = 60_000
 
 _lease = schema.lease_table
 _COLUMNS = tuple(_lease.columns)
@@ -40,9 +43,10 @@ class Lease:
     def is_live(self, now_ms: int) -> bool:
         """Whether nobody else may take it.
 
-        It also ends where it seems to hold for longer than it was given for: then the clock was set back.
+        It also ends where it seems to hold for much longer than it was given for: then the clock was set
+        back, and who holds it will renew it by the new time.
         """
-        return now_ms < self.expires_ms <= now_ms + self.duration_ms
+        return now_ms < self.expires_ms <= now_ms + self.duration_ms + _CLOCKS_DIFFER_MS
 
 
 def step_subject(fingerprint: str) -> str:
@@ -60,32 +64,37 @@ def run_subject(run_id: int) -> str:
     return f"run:{run_id}"
 
 
-_BY_SUBJECT = Prepared(
-    sa.select(*_COLUMNS).where(InList(_lease.c.subject, "subjects")).order_by(_lease.c.subject), "subjects"
-)
-_BY_TOKEN = Prepared(
-    sa.select(*_COLUMNS).where(InList(_lease.c.token, "tokens")).order_by(_lease.c.subject), "tokens"
-)
-
-
 def _lease_of(row: Sequence[Any]) -> Lease:
     return Lease(**dict(zip((column.key for column in _COLUMNS), row, strict=True)))
 
 
-def leases_of(tx: Transaction, subjects: Sequence[str]) -> dict[str, Lease]:
-    """Leases by subject, expired ones too; free subjects are absent."""
-    rows = tx.rows(*question_of_leases(subjects)) if subjects else []
+@cache
+def _by(column: str, locks: bool) -> Prepared:
+    select = sa.select(*_COLUMNS).where(InList(_lease.c[column], "wanted")).order_by(_lease.c.subject)
+    return Prepared(select.with_for_update() if locks else select, "wanted")
+
+
+def leases_of(tx: Transaction, subjects: Sequence[str], *, locks: bool = False) -> dict[str, Lease]:
+    """Leases by subject, expired ones too; free subjects are absent.
+
+    With ``locks`` nobody else renews or takes them until this transaction ends.
+    """
+    if not subjects:
+        return {}
+    rows = tx.rows(*question_of_leases(subjects, locks=locks))
     return {lease.subject: lease for lease in map(_lease_of, rows)}
 
 
-def question_of_leases(subjects: Sequence[str]) -> Question:
+def question_of_leases(subjects: Sequence[str], *, locks: bool = False) -> Question:
     """What ``leases_of`` asks, for ``ask_ahead``."""
-    return _BY_SUBJECT, Values(sorted(set(subjects)))
+    return _by("subject", locks), Values(sorted(set(subjects)))
 
 
 def leases_by_token(tx: Transaction, tokens: Sequence[str]) -> list[Lease]:
-    """The leases that have these tokens."""
-    return [_lease_of(row) for row in tx.rows(_BY_TOKEN, Values(sorted(set(tokens))))] if tokens else []
+    """The leases that have these tokens, which nobody else changes until this transaction ends."""
+    if not tokens:
+        return []
+    return [_lease_of(row) for row in tx.rows(_by("token", True), Values(sorted(set(tokens))))]
 
 
 def take(
@@ -131,10 +140,11 @@ _RENEW = Prepared(
 )
 
 
-def renew(tx: Transaction, leases: Sequence[Lease]) -> None:
-    """Let leases hold for their whole duration again."""
+def renew(tx: Transaction, leases: Sequence[Lease]) -> list[Lease]:
+    """Let leases that this transaction has locked hold for their whole duration again; as they are then."""
     if leases:
         tx.run(_RENEW, tx.now_ms, Values(sorted(lease.token for lease in leases)))
+    return [replace(lease, expires_ms=tx.now_ms + lease.duration_ms) for lease in leases]
 
 
 _ENDED = Prepared(
@@ -142,7 +152,8 @@ _ENDED = Prepared(
     .where(
         sa.or_(
             _lease.c.expires_ms <= sa.bindparam("now_ms", type_=sa.BigInteger()),
-            _lease.c.expires_ms - _lease.c.duration_ms > sa.bindparam("now_ms", type_=sa.BigInteger()),
+            _lease.c.expires_ms - _lease.c.duration_ms
+            > sa.bindparam("now_ms", type_=sa.BigInteger()) + sa.literal_column(str(_CLOCKS_DIFFER_MS)),
         )
     )
     .order_by(_lease.c.expires_ms, _lease.c.subject)

@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from headwater.errors import Aborted, InvalidRequest, ResourceExhausted
+from headwater.errors import InvalidRequest, ResourceExhausted
 from headwater.storage import schema
-from headwater.storage.dialects import InList, Values
+from headwater.storage.dialects import Dialect, InList, Values
 from headwater.storage.statements import Insert, Prepared
 from headwater.storage.transactions import Question, Transaction
 from headwater.storage.values import checked_text, looked_for
@@ -28,11 +28,16 @@ MOST_POINTS = 100_000
 LONGEST_NAME = 250
 """In characters."""
 
-# Others that write the same names of the same execution at the same moment go first, so often.
-_ATTEMPTS = 3
 
 _metric = schema.metric_table
+_attempt = schema.attempt_table
 _INSERT = Insert(_metric, "execution_id", "name", "step", "run_id", "time_ms", "value", "special")
+_LOCK = Prepared(
+    sa.select(_attempt.c.execution_id)
+    .where(_attempt.c.execution_id == sa.bindparam("execution", type_=sa.BigInteger()))
+    .with_for_update(),
+    "execution",
+)
 _DELETE = Prepared(
     sa.delete(_metric).where(
         _metric.c.execution_id == sa.bindparam("execution"),
@@ -61,25 +66,23 @@ _TOO_LONG = Prepared(
 def put_metrics(
     tx: Transaction, *, execution_id: int, run_id: int, metrics: Sequence[pipelines_pb2.Metric]
 ) -> None:
-    """Store values; one of the same name and step is replaced, and of several in ``metrics`` the last counts.
+    """Store values of an attempt; of several with one name and step, also of those stored, the last counts.
 
     Costs two statements where all names have the same steps, and one more where there are series.
 
     Raises:
         InvalidRequest: a name is empty, too long or padded, or a step or a time is negative.
         ResourceExhausted: a series would have more than ``MOST_POINTS`` points.
-        Aborted: others wrote the same all the time.
     """
     if not metrics:
         return
     rows = _rows(metrics, execution_id=execution_id, run_id=run_id, now_ms=tx.now_ms)
-    for _ in range(_ATTEMPTS):
-        for names, steps in _rectangles(rows):
-            tx.run(_DELETE, execution_id, names, steps)
-        if tx.insert_new(_INSERT, list(rows.values())):
-            break
-    else:
-        raise Aborted(f"others log the same metrics of execution {execution_id} all the time; try again")
+    if tx.dialect.is_server:
+        # Between deleting and inserting nobody else is to insert.
+        tx.run(_LOCK, execution_id)
+    for names, steps in _rectangles(rows):
+        tx.run(_DELETE, execution_id, names, steps)
+    tx.insert(_INSERT, list(rows.values()))
     series = sorted({name for name, step in rows if step != SCALAR})
     if series:
         _refuse_too_long(tx, execution_id, series)
@@ -152,8 +155,8 @@ def _rectangles(keys: Iterable[tuple[str, int]]) -> Iterator[tuple[Values, Value
 def _refuse_too_long(tx: Transaction, execution_id: int, names: Sequence[str]) -> None:
     for name, count in tx.rows(_TOO_LONG, execution_id, Values(names)):
         raise ResourceExhausted(
-            f"metric {name!r} of execution {execution_id} would have {count} points, and {MOST_POINTS} is the "
-            "most; log every tenth step, say, or keep the whole series in an artifact"
+            f"metric {name!r} of execution {execution_id} would have {count} points, and "
+            f"{MOST_POINTS} is the most; log every tenth step, say, or keep the whole series in an artifact"
         )
 
 
@@ -199,69 +202,66 @@ def latest(
     return (
         sa.select(row.c[column])
         .where(of == owner, row.c.name == name)
-        .order_by(row.c.execution_id.desc(), row.c.step.desc())
+        # As the index has them, or a series would be sorted first.
+        .order_by(of.desc(), row.c.name.desc(), row.c.execution_id.desc(), row.c.step.desc())
         .limit(sa.literal_column("1"))
         .scalar_subquery()
     )
 
 
-# MySQL makes a table no longer than 1,000 rows from the row before.
-_NAMES_AT_ONCE = 900
-
-
 @cache
 def _last_values(of_runs: bool) -> Prepared:
-    """(id, name, value, special) for the next names of runs or executions.
+    """(id, name, value, special) for each name that runs or executions have.
 
-    Each name is found with one look into an index, so points of a series that are not the last cost nothing.
+    A name and its value are each found with a look into an index, so other points cost nothing.
     """
+
+    def build(dialect: Dialect) -> sa.Select[Any]:
+        # A database that makes the whole of a recursive table skips over equal keys of an index by itself.
+        named = _names_one_by_one(of_runs) if dialect.recursion_is_lazy else _distinct_names(of_runs)
+        columns = (
+            latest(named.c.id, named.c.name, column, of_runs=of_runs) for column in ("value", "special")
+        )
+        return sa.select(named.c.id, named.c.name, *columns).where(named.c.name.isnot(None))
+
+    return Prepared(build, "ids")
+
+
+def _distinct_names(of_runs: bool) -> sa.FromClause:
+    of = _metric.c.run_id if of_runs else _metric.c.execution_id
+    return sa.select(of.label("id"), _metric.c.name).distinct().where(InList(of, "ids")).subquery("named")
+
+
+def _names_one_by_one(of_runs: bool) -> sa.FromClause:
+    """Each name found from the one before it; the last row of each owner has none."""
     owners = schema.context_table if of_runs else schema.execution_table
-
-    def next_name(owner: sa.ColumnElement[int], before: sa.ColumnElement[str]) -> sa.ScalarSelect[Any]:
-        row = _metric.alias("next")
-        of = row.c.run_id if of_runs else row.c.execution_id
-        return sa.select(sa.func.min(row.c.name)).where(of == owner, row.c.name > before).scalar_subquery()
-
-    first = next_name(owners.c.id, sa.bindparam("after", type_=sa.String()))
+    row = _metric.alias("next")
+    of = row.c.run_id if of_runs else row.c.execution_id
+    least = sa.select(sa.func.min(row.c.name))
+    first = least.where(of == owners.c.id).scalar_subquery()
     named = (
-        sa.select(owners.c.id, first.label("name"), sa.literal_column("1").label("place"))
+        sa.select(owners.c.id, first.label("name"))
         .where(InList(owners.c.id, "ids"))
         .cte("named", recursive=True)
     )
-    named = named.union_all(
-        sa.select(
-            named.c.id, next_name(named.c.id, named.c.name), named.c.place + sa.literal_column("1")
-        ).where(named.c.name.isnot(None), named.c.place < sa.literal_column(str(_NAMES_AT_ONCE)))
-    )
-    columns = (latest(named.c.id, named.c.name, column, of_runs=of_runs) for column in ("value", "special"))
-    return Prepared(
-        sa.select(named.c.id, named.c.name, named.c.place, *columns).where(named.c.name.isnot(None)),
-        "after",
-        "ids",
-    )
+    following = least.where(of == named.c.id, row.c.name > named.c.name).scalar_subquery()
+    return named.union_all(sa.select(named.c.id, following).where(named.c.name.isnot(None)))
 
 
 def question_of_last_values(ids: Iterable[int], *, of_runs: bool) -> Question:
-    """What ``last_values`` asks first, for ``ask_ahead``."""
-    return _last_values(of_runs), "", Values(sorted(set(ids)))
+    """What ``last_values`` asks, for ``ask_ahead``."""
+    return _last_values(of_runs), Values(sorted(set(ids)))
 
 
 def last_values(tx: Transaction, ids: Iterable[int], *, of_runs: bool) -> dict[int, dict[str, float]]:
     """The value that counts of each name, for each of some runs or executions.
 
-    That is the one of the newest execution, and of a series its last point. Costs one statement, and one more
-    for every 900 names that a run has.
+    That is the one of the newest execution, and of a series its last point.
     """
     found: dict[int, dict[str, float]] = {owner: {} for owner in ids}
-    questions = [question_of_last_values(found, of_runs=of_runs)] if found else []
-    while questions:
-        more: list[Question] = []
-        for rows in tx.rows_of_each(questions):
-            for owner, name, place, value, special in rows:
-                found[owner][name] = value_of(value, special)
-                if place == _NAMES_AT_ONCE:
-                    more.append((_last_values(of_runs), name, Values([owner])))
-        questions = more
+    if found:
+        for owner, name, value, special in tx.rows(*question_of_last_values(found, of_runs=of_runs)):
+            found[owner][name] = value_of(value, special)
     return found
 
 
@@ -281,7 +281,8 @@ class Series:
 def _points(of_runs: bool, has_names: bool) -> Prepared:
     """Points that are even parts of their series, the first and the last among them."""
     of = _metric.c.run_id if of_runs else _metric.c.execution_id
-    zero, one = sa.literal_column("0"), sa.literal_column("1")
+    zero: sa.ColumnElement[int] = sa.literal_column("0")
+    one: sa.ColumnElement[int] = sa.literal_column("1")
     series = (_metric.c.execution_id, _metric.c.name, _metric.c.step < zero)
     select = sa.select(
         *(_metric.c[column] for column in ("execution_id", "name", "step", "value", "special", "time_ms")),

@@ -26,6 +26,8 @@ RUN_TYPE = pb.ContextType(
         "trigger": pb.STRING,
         "description": pb.STRING,
         "code": pb.STRUCT,
+        # Beside it in ``code``, because the filter language cannot look into structs.
+        "commit": pb.STRING,
         "environment": pb.STRUCT,
         "steps": pb.STRUCT,
     },

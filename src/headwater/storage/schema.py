@@ -277,7 +277,14 @@ metric_table = _table(
     sa.Column("value", _DOUBLE),
     sa.Column("special", sa.String(4)),
 )
-sa.Index("idx_headwater_metric_run_id", metric_table.c.run_id, metric_table.c.name)
+sa.Index(
+    "idx_headwater_metric_run_id",
+    metric_table.c.run_id,
+    metric_table.c.name,
+    # All that it takes to find the last point of each series.
+    metric_table.c.execution_id,
+    metric_table.c.step,
+)
 
 PIPELINE_TABLES = (attempt_table, lease_table, content_table, metric_table)
 OWN_TABLES = (request_table, *PIPELINE_TABLES)

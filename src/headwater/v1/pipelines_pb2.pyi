@@ -847,7 +847,7 @@ class GetRunResponse(_message.Message):
     def __init__(self, run: _Optional[_Union[RunInfo, _Mapping]] = ...) -> None: ...
 
 class StepInfo(_message.Message):
-    __slots__ = ("execution_id", "step", "attempt", "state", "start_ms", "end_ms", "fingerprint", "cached_execution_id", "why", "error", "worker", "parameters", "metrics", "inputs", "outputs", "usage", "key", "components")
+    __slots__ = ("execution_id", "step", "attempt", "state", "start_ms", "end_ms", "fingerprint", "cached_execution_id", "why", "error", "worker", "parameters", "metrics", "inputs", "outputs", "usage", "key", "components", "run_id", "unfit", "tags", "code", "environment", "description")
     class ParametersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -876,6 +876,13 @@ class StepInfo(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class TagsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     STEP_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
@@ -894,6 +901,12 @@ class StepInfo(_message.Message):
     USAGE_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
     COMPONENTS_FIELD_NUMBER: _ClassVar[int]
+    RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
+    TAGS_FIELD_NUMBER: _ClassVar[int]
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     execution_id: int
     step: str
     attempt: int
@@ -912,7 +925,13 @@ class StepInfo(_message.Message):
     usage: _containers.ScalarMap[str, float]
     key: str
     components: _containers.ScalarMap[str, str]
-    def __init__(self, execution_id: _Optional[int] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[State, str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., fingerprint: _Optional[str] = ..., cached_execution_id: _Optional[int] = ..., why: _Optional[str] = ..., error: _Optional[str] = ..., worker: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _metadata_store_pb2.Value]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., inputs: _Optional[_Iterable[_Union[StepInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[StepOutput, _Mapping]]] = ..., usage: _Optional[_Mapping[str, float]] = ..., key: _Optional[str] = ..., components: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    run_id: int
+    unfit: str
+    tags: _containers.ScalarMap[str, str]
+    code: CodeVersion
+    environment: Environment
+    description: str
+    def __init__(self, execution_id: _Optional[int] = ..., step: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[_Union[State, str]] = ..., start_ms: _Optional[int] = ..., end_ms: _Optional[int] = ..., fingerprint: _Optional[str] = ..., cached_execution_id: _Optional[int] = ..., why: _Optional[str] = ..., error: _Optional[str] = ..., worker: _Optional[str] = ..., parameters: _Optional[_Mapping[str, _metadata_store_pb2.Value]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., inputs: _Optional[_Iterable[_Union[StepInput, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[StepOutput, _Mapping]]] = ..., usage: _Optional[_Mapping[str, float]] = ..., key: _Optional[str] = ..., components: _Optional[_Mapping[str, str]] = ..., run_id: _Optional[int] = ..., unfit: _Optional[str] = ..., tags: _Optional[_Mapping[str, str]] = ..., code: _Optional[_Union[CodeVersion, _Mapping]] = ..., environment: _Optional[_Union[Environment, _Mapping]] = ..., description: _Optional[str] = ...) -> None: ...
 
 class ListStepsRequest(_message.Message):
     __slots__ = ("run_id", "changed_since_ms", "page_size", "page_token", "execution_ids")

@@ -565,7 +565,8 @@ def test_functions_made_by_exec_count_by_their_bytecode():
     [len, "a-b".split, operator.itemgetter(1), functools.partial(max, 3), json.dumps, ast.parse, dict.get,
      dict,
      functools.partial(json.dumps, indent=2), [].append, functools.lru_cache(json.dumps)],
-    ids=str,
+    ids=["builtin", "bound builtin", "callable object", "partial", "function", "other module", "method", "class",
+         "partial with a keyword", "method of a list", "cached"],
 )  # fmt: skip
 def test_what_nobody_here_wrote_counts_by_name_and_version(function):
     code = code_digest(function)

@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 
 from headwater.errors import InvalidRequest
+from headwater.fingerprint import component
 from headwater.fingerprint import fingerprint as fingerprint_of
 from headwater.service.pipelines.naming import (
     check_key,
@@ -15,6 +16,7 @@ from headwater.service.pipelines.naming import (
 )
 from headwater.storage.contents import content_key
 from headwater.storage.leases import DEFAULT_MS, LONGEST_MS
+from headwater.storage.values import checked_text
 from headwater.v1 import pipelines_pb2 as pp
 
 _Mode = pp.CachePolicy.Mode
@@ -26,7 +28,7 @@ class Asked:
 
     request: pp.BeginStepRequest
     components: dict[str, str]
-    """All of them, those of inputs among them; empty for a step without fingerprint."""
+    """All of them, those of inputs among them, as they are stored; empty for a step without fingerprint."""
     fingerprint: str
     """Empty where there is none."""
     without_fingerprint: str
@@ -109,6 +111,8 @@ def _checked_inputs(request: pp.BeginStepRequest) -> dict[str, str]:
                 f"{given.name}[0], {given.name}[1]"
             )
         seen.add(given.name)
+        for field in ("digest", "component", "uri"):
+            checked_text(getattr(given, field), f"{field} of input {given.name!r}")
         if not given.HasField("artifact_id"):
             if not given.uri:
                 raise InvalidRequest(
@@ -131,12 +135,15 @@ def _components(request: pp.BeginStepRequest) -> tuple[dict[str, str], str]:
         raise InvalidRequest(
             f"the component 'step' is {request.components['step']!r}, and the step {request.step!r}"
         )
-    components = {**request.components, "step": request.step}
+    components = {"step": component(request.step)}
+    for name, text in request.components.items():
+        checked_text(name, "the name of a component")
+        components[name] = component(checked_text(text, f"component {name!r}"))
     for given in request.inputs:
         text = given.component or given.digest
         if not text:
             return {}, (
                 f"input {given.name!r} has neither digest nor component, so nobody knows whether it changed"
             )
-        components[f"input:{given.name}"] = text
+        components[f"input:{given.name}"] = component(text)
     return components, ""

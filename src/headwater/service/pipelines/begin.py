@@ -4,7 +4,14 @@ from headwater.errors import InvalidRequest
 from headwater.fingerprint import Difference, differences
 from headwater.service.pipelines.asked import Asked, asked
 from headwater.service.pipelines.ends import end_attempts
-from headwater.service.pipelines.outputs import named_ends, outputs_of
+from headwater.service.pipelines.facts import set_text
+from headwater.service.pipelines.outputs import (
+    named_ends,
+    named_outputs_of_entries,
+    outputs_of,
+    question_of_hit,
+    read_outputs,
+)
 from headwater.service.pipelines.recording import (
     Types,
     find_place,
@@ -12,8 +19,10 @@ from headwater.service.pipelines.recording import (
     put_ends,
     put_execution,
     put_inputs,
+    question_of_attempt,
     question_of_place,
     questions_of_inputs,
+    reserve_place,
 )
 from headwater.storage.attempts import (
     Attempt,
@@ -22,10 +31,11 @@ from headwater.storage.attempts import (
     earlier_attempts,
     entries_of,
     find_by_key,
-    make_unfit,
+    is_done_meanwhile,
     question_of_earlier,
     question_of_entries,
     question_of_key,
+    refuse_entry,
 )
 from headwater.storage.leases import (
     Lease,
@@ -51,23 +61,24 @@ _SHOWN = 3
 def begin_step(tx: Transaction, request: pp.BeginStepRequest) -> pp.BeginStepResponse:
     """HIT, RUN or WAIT. See ``BeginStepRequest``."""
     step = asked(request)
-    refused = {one.execution_id: one for one in request.refused}
     types = model_types(tx)
     _announce(tx, types, step)
+    subject = step_subject(step.fingerprint)
+    # In this order, as others write meanwhile: who finishes after the leases were read has left an entry,
+    # and of a lease or an entry of this very request sent before the attempt is found.
+    holder = leases_of(tx, [subject]).get(subject) if step.fingerprint else None
+    found = entries_of(tx, step.fingerprint) if step.reads else []
     known = find_by_key(tx, request.key)
     if known is not None:
         return _answered_before(tx, step, known)
-    for one in refused.values():
-        make_unfit(tx, [one.execution_id], _refusal(one))
+    for one in request.refused:
+        refuse_entry(tx, one.execution_id, step.fingerprint, refusal(one))
     place = find_place(tx, types, request.pipeline, request.run)
     ids = {"run_id": place.run_id or 0, "pipeline_id": place.pipeline_id or 0}
-    found = entries_of(tx, step.fingerprint) if step.reads else []
-    entries = [entry for entry in found if entry.execution_id not in refused]
+    entries = without_refused(found, request)
     hit = fit_entry(entries, step, tx.now_ms)
     if hit is not None:
-        return hit_response(step, hit, outputs_of(tx, [hit.execution_id])[hit.execution_id], **ids)
-    held = leases_of(tx, [step_subject(step.fingerprint)]) if step.fingerprint else {}
-    holder = held.get(step_subject(step.fingerprint))
+        return hit_response(step, hit, _outputs_of_hit(tx, hit), **ids)
     if holder is not None and holder.is_live(tx.now_ms):
         if step.waits:
             return wait_response(step, holder, tx.now_ms, **ids)
@@ -75,30 +86,30 @@ def begin_step(tx: Transaction, request: pp.BeginStepRequest) -> pp.BeginStepRes
         end_attempts(tx, [holder])
         holder = None
     earlier = earlier_attempts(tx, types.pipeline, request.pipeline, request.step)
-    refusals = [_refusal(one) for one in refused.values()]
-    miss = why_not(step, earlier, is_too_old=bool(entries), refused=refusals)
-    inputs = put_inputs(tx, step)
-    attempt = put_execution(tx, types, step, place, state=pb.Execution.RUNNING, why=miss.text)
-    put_ends(
-        tx,
-        attempt,
-        pb.Event.INPUT,
-        list(inputs.items()),
-        time_ms=attempt.start_ms,
-        written=list(inputs.values()),
+    miss = why_not(
+        step,
+        earlier,
+        is_too_old=bool(entries),
+        refused=[refusal(one) for one in request.refused],
+        equal_id=entries[0].execution_id if entries else 0,
     )
+    reserve_place(tx, place)
+    inputs = put_inputs(tx, step)
+    execution = pb.Execution(last_known_state=pb.Execution.RUNNING)
+    set_text(execution, "why", miss.text)
+    attempt = put_execution(tx, types, step, place, execution)
+    put_ends(tx, attempt, pb.Event.INPUT, list(inputs.items()), time_ms=attempt.start_ms)
     lease = take(
         tx,
-        step_subject(step.fingerprint)
-        if step.writes and holder is None
-        else attempt_subject(attempt.execution_id),
+        subject if step.writes and holder is None else attempt_subject(attempt.execution_id),
         worker=request.worker,
         run_id=attempt.run_id,
         execution_id=attempt.execution_id,
         duration_ms=step.lease_ms,
     )
-    if lease is None:
-        # Somebody else took it since it was looked at.
+    newest_id = max((entry.execution_id for entry in found), default=0)
+    if lease is None or (step.reads and is_done_meanwhile(tx, step.fingerprint, newest_id=newest_id)):
+        # Somebody else took it since it was looked at, and may have done the step even.
         raise WrittenMeanwhile
     return pp.BeginStepResponse(
         decision=pp.RUN,
@@ -119,16 +130,18 @@ def _announce(tx: Transaction, types: Types, step: Asked) -> None:
     if tx.is_careful:
         return
     request = step.request
-    questions: list[Question] = [
+    questions: list[Question] = []
+    if step.fingerprint:
+        questions.append(question_of_leases([step_subject(step.fingerprint)]))
+    if step.reads:
+        questions += [question_of_entries(step.fingerprint), question_of_hit(step.fingerprint)]
+    questions += [
         question_of_key(request.key),
         question_of_place(types, request.pipeline, request.run),
+        question_of_attempt(types, step),
         *questions_of_inputs(step),
         question_of_earlier(types.pipeline, request.pipeline, request.step),
     ]
-    if step.reads:
-        questions.append(question_of_entries(step.fingerprint))
-    if step.fingerprint:
-        questions.append(question_of_leases([step_subject(step.fingerprint)]))
     tx.ask_ahead(questions)
     tx.reserve_ids({execution_table: 1, event_table: len(request.inputs)})
 
@@ -136,10 +149,7 @@ def _announce(tx: Transaction, types: Types, step: Asked) -> None:
 def _answered_before(tx: Transaction, step: Asked, known: Attempt) -> pp.BeginStepResponse:
     """The answer to a request that is sent again."""
     if known.begin_digest != step.digest:
-        raise InvalidRequest(
-            f"the key {step.request.key!r} is that of another attempt, at step {known.step!r}; "
-            "take a new one for each attempt"
-        )
+        raise another_attempt(step, known)
     answer = pp.BeginStepResponse(
         decision=pp.RUN,
         fingerprint=known.fingerprint,
@@ -157,14 +167,39 @@ def _answered_before(tx: Transaction, step: Asked, known: Attempt) -> pp.BeginSt
     names = dict(named_ends(tx, [known.execution_id], pb.Event.INPUT)[known.execution_id])
     answer.input_artifact_ids.extend(names[one.name] for one in step.request.inputs if one.name in names)
     if known.end_ms is None:
-        subjects = [attempt_subject(known.execution_id)]
-        if known.fingerprint:
-            subjects.append(step_subject(known.fingerprint))
-        for lease in leases_of(tx, subjects).values():
-            if lease.execution_id == known.execution_id:
-                renew(tx, [lease])
-                answer.lease.CopyFrom(lease_message(lease, expires_ms=tx.now_ms + lease.duration_ms))
+        leases = leases_of(tx, subjects_of(known), locks=True)
+        own = [lease for lease in leases.values() if lease.execution_id == known.execution_id]
+        for lease in renew(tx, own):
+            answer.lease.CopyFrom(lease_message(lease))
     return answer
+
+
+def another_attempt(step: Asked, known: Attempt) -> InvalidRequest:
+    """The refusal of a key that was used before, for something else."""
+    return InvalidRequest(
+        f"the key {step.request.key!r} is that of another attempt, at step {known.step!r}; "
+        "take a new one for each attempt"
+    )
+
+
+def subjects_of(attempt: Attempt) -> list[str]:
+    """What the lease of an attempt may be on."""
+    subjects = [attempt_subject(attempt.execution_id)]
+    if attempt.fingerprint:
+        subjects.append(step_subject(attempt.fingerprint))
+    return subjects
+
+
+def without_refused(entries: list[Entry], request: pp.BeginStepRequest) -> list[Entry]:
+    """The entries that the caller has not found broken."""
+    refused = {one.execution_id for one in request.refused}
+    return [entry for entry in entries if entry.execution_id not in refused]
+
+
+def _outputs_of_hit(tx: Transaction, hit: Entry) -> list[pp.StepOutput]:
+    made = named_outputs_of_entries(tx, hit.fingerprint)[hit.execution_id]
+    # Nothing is asked after this; what was refused is to be written.
+    return read_outputs(tx, made, are_last=not tx.has_written)
 
 
 def fit_entry(entries: list[Entry], step: Asked, now_ms: int) -> Entry | None:
@@ -220,21 +255,23 @@ def holder_message(lease: Lease) -> pp.Holder:
     )
 
 
-def lease_message(lease: Lease, *, expires_ms: int | None = None) -> pp.Lease:
+def lease_message(lease: Lease) -> pp.Lease:
     """A lease as its holder is told."""
-    return pp.Lease(
-        token=lease.token,
-        duration_ms=lease.duration_ms,
-        expires_ms=lease.expires_ms if expires_ms is None else expires_ms,
-    )
+    return pp.Lease(token=lease.token, duration_ms=lease.duration_ms, expires_ms=lease.expires_ms)
 
 
-def _refusal(refused: pp.RefusedHit) -> str:
+def refusal(refused: pp.RefusedHit) -> str:
+    """Why a hit was refused."""
     return checked_text(refused.reason, "the reason of a refused hit") or "its outputs are not what they were"
 
 
-def why_not(step: Asked, earlier: list[Earlier], *, is_too_old: bool, refused: list[str]) -> pp.Miss:
-    """Why a step is not a hit, judged by the latest completed attempts at it."""
+def why_not(
+    step: Asked, earlier: list[Earlier], *, is_too_old: bool, refused: list[str], equal_id: int = 0
+) -> pp.Miss:
+    """Why a step is not a hit, judged by the latest completed attempts at it.
+
+    ``equal_id`` is the execution that is too old.
+    """
     if refused:
         return pp.Miss(
             why=pp.Miss.INVALIDATED,
@@ -249,12 +286,13 @@ def why_not(step: Asked, earlier: list[Earlier], *, is_too_old: bool, refused: l
         return pp.Miss(
             why=pp.Miss.TOO_OLD,
             text=f"done before, but longer ago than {step.request.cache.max_age_ms / 1000:g} s",
-            nearest_execution_id=earlier[0].execution_id if earlier else 0,
+            nearest_execution_id=equal_id,
         )
     if not earlier:
         return pp.Miss(why=pp.Miss.NEVER_COMPLETED, text="not completed before in this pipeline")
     ranked = [(differences(one.components, step.components), one) for one in earlier]
-    differing, nearest = min(ranked, key=lambda pair: len(pair[0]))
+    # Of equal ones, that of which it is known why it cannot be hit.
+    differing, nearest = min(ranked, key=lambda pair: (len(pair[0]), not pair[1].unfit))
     miss = pp.Miss(nearest_execution_id=nearest.execution_id)
     if differing:
         miss.why = pp.Miss.DIFFERS

@@ -4,22 +4,35 @@ from collections.abc import Sequence
 
 from headwater.storage.attempts import attempts_by_id, finish_attempt
 from headwater.storage.kinds import CONTEXT, EXECUTION
-from headwater.storage.leases import Lease, drop
+from headwater.storage.leases import Lease, drop, leases_by_token
 from headwater.storage.model import RUN_TYPE, context_type_id, step_type_id
+from headwater.storage.nodes import read_messages
 from headwater.storage.transactions import Transaction
 from headwater.storage.writing import put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
+
+RUN_WAS_CLOSED = ", so the run was closed; resume it to go on"
+"""How the error of a run ends that was closed for want of news."""
 
 _OPEN = (pb.Execution.NEW, pb.Execution.RUNNING)
 
 
 def end_attempts(tx: Transaction, leases: Sequence[Lease]) -> list[int]:
-    """Mark the attempts FAILED that were made under leases which have expired, and drop these; their ids."""
-    held = {lease.execution_id: lease for lease in leases if lease.execution_id is not None}
-    attempts = attempts_by_id(tx, list(held)) if held else {}
-    type_id = step_type_id(tx) if held else 0
+    """Mark the attempts FAILED that were made under leases which have expired, and drop these; their ids.
+
+    What was finished or renewed since the leases were read is left alone.
+    """
+    if not leases:
+        return []
+    # The attempts first, as when they finish: then two transactions wait for each other, not both ways.
+    attempts = attempts_by_id(
+        tx, [lease.execution_id for lease in leases if lease.execution_id is not None], locks=True
+    )
+    type_id = step_type_id(tx)
     executions = []
-    for execution_id, lease in held.items():
+    for lease in _still_ended(tx, leases):
+        assert lease.execution_id is not None
+        execution_id = lease.execution_id
         drop(tx, lease)
         attempt = attempts.get(execution_id)
         if attempt is None or attempt.end_ms is not None or attempt.state not in _OPEN:
@@ -40,21 +53,37 @@ def end_attempts(tx: Transaction, leases: Sequence[Lease]) -> list[int]:
 
 
 def end_runs(tx: Transaction, leases: Sequence[Lease]) -> list[int]:
-    """Mark the runs FAILED that were kept open by leases which have expired, and drop these; their ids."""
-    type_id = context_type_id(tx, RUN_TYPE) if leases else 0
+    """Mark the runs FAILED that were kept open by leases which have expired, and drop these; their ids.
+
+    What was closed or renewed since the leases were read is left alone.
+    """
+    if not leases:
+        return []
+    runs = read_messages(tx, CONTEXT, [lease.run_id for lease in leases], locks=True)
+    type_id = context_type_id(tx, RUN_TYPE)
     contexts = []
-    for lease in leases:
+    for lease in _still_ended(tx, leases):
         drop(tx, lease)
+        run = runs.get(lease.run_id)
+        if run is None or run.properties["state"].string_value != "RUNNING":
+            continue
         context = pb.Context(id=lease.run_id, type_id=type_id)
-        context.properties["state"].string_value = "FAILED"
-        context.properties[
-            "error"
-        ].string_value = f"{_silence(lease)}, so the run was closed; resume it to go on"
-        context.properties["end_ms"].int_value = min(lease.expires_ms - lease.duration_ms, tx.now_ms)
+        properties = context.properties
+        properties["state"].string_value = "FAILED"
+        properties["error"].string_value = f"{_silence(lease)}{RUN_WAS_CLOSED}"
+        properties["end_ms"].int_value = max(
+            run.properties["start_ms"].int_value, min(lease.expires_ms - lease.duration_ms, tx.now_ms)
+        )
         contexts.append(context)
     return put_nodes(
         tx, CONTEXT, contexts, mask=("properties.state", "properties.error", "properties.end_ms")
     )
+
+
+def _still_ended(tx: Transaction, leases: Sequence[Lease]) -> list[Lease]:
+    """Those of the leases that nobody renewed or took meanwhile, nor can until this transaction ends."""
+    found = leases_by_token(tx, [lease.token for lease in leases])
+    return [lease for lease in found if not lease.is_live(tx.now_ms)]
 
 
 def _silence(lease: Lease) -> str:

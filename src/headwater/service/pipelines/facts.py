@@ -6,6 +6,7 @@ from typing import Any
 from google.protobuf import struct_pb2
 
 from headwater.errors import InvalidRequest
+from headwater.service.pipelines.naming import property_name
 from headwater.storage.kinds import Node
 from headwater.storage.model import PARAMETER, TAG
 from headwater.v1 import metadata_store_pb2 as pb
@@ -57,9 +58,9 @@ def set_facts(
     for name, value in request.parameters.items():
         if value.WhichOneof("value") is None:
             raise InvalidRequest(f"parameter {name!r} has no value; set one, or leave it out")
-        custom[PARAMETER + name].CopyFrom(value)
+        custom[property_name(PARAMETER, name, "the name of a parameter")].CopyFrom(value)
     for name, text in request.tags.items():
-        custom[TAG + name].string_value = text
+        custom[property_name(TAG, name, "the name of a tag")].string_value = text
 
 
 def code_of(node: Node) -> pp.CodeVersion | None:

@@ -1,28 +1,43 @@
 """FinishStep: what became of a step, in one transaction."""
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping
 
 from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
 from headwater.fingerprint import made_by
 from headwater.service.pipelines.asked import Asked, asked
-from headwater.service.pipelines.begin import holder_message
+from headwater.service.pipelines.begin import another_attempt, holder_message, subjects_of
 from headwater.service.pipelines.facts import kept_error, set_text, set_texts
-from headwater.service.pipelines.naming import check_key, output_name
-from headwater.service.pipelines.outputs import artifact_of, check_outputs, named_ends
+from headwater.service.pipelines.naming import LONGEST_NAME, check_key, output_name
+from headwater.service.pipelines.outputs import artifact_of, check_outputs, named_ends, question_of_ends
 from headwater.service.pipelines.recording import (
+    Types,
     find_place,
     model_types,
     put_ends,
     put_execution,
     put_inputs,
+    question_of_attempt,
+    question_of_place,
+    questions_of_inputs,
+    reserve_place,
 )
-from headwater.storage.attempts import Attempt, attempts_by_id, find_by_key, finish_attempt, question_of_key
+from headwater.storage.attempts import (
+    Attempt,
+    attempts_by_id,
+    find_by_key,
+    finish_attempt,
+    question_of_attempts,
+    question_of_key,
+)
 from headwater.storage.contents import content_key, put_contents
 from headwater.storage.kinds import ARTIFACT, EXECUTION
-from headwater.storage.leases import attempt_subject, drop, leases_of, step_subject
-from headwater.storage.metrics import put_metrics
+from headwater.storage.leases import Lease, drop, leases_of, question_of_leases
+from headwater.storage.metrics import copy_scalars, put_metrics
 from headwater.storage.model import DEFAULT_ARTIFACT_TYPE, METRIC, artifact_type_ids, step_type_id
+from headwater.storage.nodes import questions_of_messages
+from headwater.storage.schema import artifact_table, event_table, execution_table
 from headwater.storage.transactions import Transaction
 from headwater.storage.values import checked_text
 from headwater.storage.writing import put_nodes
@@ -35,22 +50,24 @@ _ENDS = (pp.COMPLETE, pp.FAILED, pp.CANCELED, pp.CACHED)
 def finish_step(tx: Transaction, request: pp.FinishStepRequest) -> pp.FinishStepResponse:
     """Record the end of an attempt. See ``FinishStepRequest``."""
     _check(request)
-    tx.ask_ahead([question_of_key(request.key)])
-    attempt = find_by_key(tx, request.key)
+    step = asked(request.begin) if request.HasField("begin") else None
+    types = model_types(tx) if step is not None else None
+    artifact_types = artifact_type_ids(tx, [one.type for one in request.outputs])
+    _announce(tx, request, step, types)
+    attempt = find_by_key(tx, request.key, locks=True)
     if attempt is None:
-        if not request.HasField("begin"):
+        if step is None or types is None:
             raise NotFound(
                 f"no step was begun with the key {request.key!r}; call BeginStep first, "
                 "or record it afterwards with FinishStep's begin"
             )
-        step = asked(request.begin)
         if request.state == pp.CACHED:
-            return _record_hit(tx, request, step)
-        attempt, input_ids = _record_begin(tx, step)
-        return _finish(tx, request, attempt, input_ids)
-    digest = _digest(request)
+            return _record_hit(tx, request, step, types)
+        return _record_afterwards(tx, request, step, types, artifact_types)
+    if step is not None and step.digest != attempt.begin_digest:
+        raise another_attempt(step, attempt)
     if attempt.finish_digest is not None:
-        if attempt.finish_digest == digest:
+        if attempt.finish_digest == _digest(request):
             return _answered_before(tx, request, attempt)
         if request.amends:
             return _amend(tx, request, attempt)
@@ -64,9 +81,35 @@ def finish_step(tx: Transaction, request: pp.FinishStepRequest) -> pp.FinishStep
             f"step {attempt.step!r} with the key {request.key!r} was begun as one that runs, "
             "so it cannot end as CACHED"
         )
-    used = named_ends(tx, [attempt.execution_id], pb.Event.INPUT)[attempt.execution_id]
-    input_ids = [artifact_id for _, artifact_id in used]
-    return _finish(tx, request, attempt, input_ids)
+    return _finish(tx, request, attempt, artifact_types)
+
+
+def _announce(
+    tx: Transaction, request: pp.FinishStepRequest, step: Asked | None, types: Types | None
+) -> None:
+    """Say what will be asked, so that a server answers it together."""
+    if tx.is_careful:
+        return
+    questions = [question_of_key(request.key, locks=True)]
+    artifacts = events = len(request.outputs)
+    if step is not None and types is not None:
+        tx.reserve_ids({execution_table: 1})
+        questions += [
+            question_of_place(types, step.request.pipeline, step.request.run),
+            question_of_attempt(types, step),
+        ]
+        if request.state == pp.CACHED:
+            original = [request.cached_execution_id]
+            questions += [
+                question_of_attempts(original),
+                *(question_of_ends(original, type_) for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)),
+            ]
+        else:
+            questions += questions_of_inputs(step)
+            artifacts += len(step.contents)
+            events += len(step.request.inputs)
+    tx.ask_ahead(questions)
+    tx.reserve_ids({artifact_table: artifacts, event_table: events})
 
 
 def _check(request: pp.FinishStepRequest) -> None:
@@ -92,84 +135,126 @@ def _check(request: pp.FinishStepRequest) -> None:
 def _digest(request: pp.FinishStepRequest) -> str:
     """What tells another end of an attempt from this one sent again."""
     outputs = sorted((one.name, one.type, one.uri, one.digest, one.size_bytes) for one in request.outputs)
+    metrics = [
+        (one.name, repr(one.value), one.step if one.HasField("step") else None) for one in request.metrics
+    ]
     return hashlib.sha256(
-        repr((request.state, request.error, request.cached_execution_id, outputs)).encode()
+        repr((request.state, request.error, request.cached_execution_id, outputs, metrics)).encode()
     ).hexdigest()
 
 
-def _record_begin(tx: Transaction, step: Asked) -> tuple[Attempt, list[int]]:
-    """Record afterwards that a step was begun."""
-    types = model_types(tx)
-    place = find_place(tx, types, step.request.pipeline, step.request.run)
-    inputs = put_inputs(tx, step)
-    attempt = put_execution(tx, types, step, place, state=pb.Execution.RUNNING, why="recorded afterwards")
-    put_ends(
-        tx,
-        attempt,
-        pb.Event.INPUT,
-        list(inputs.items()),
-        time_ms=attempt.start_ms,
-        written=list(inputs.values()),
-    )
-    return attempt, list(inputs.values())
-
-
-def _finish(
-    tx: Transaction, request: pp.FinishStepRequest, attempt: Attempt, input_ids: Sequence[int]
-) -> pp.FinishStepResponse:
-    type_id = step_type_id(tx)
-    end_ms = max(attempt.start_ms, request.end_ms or tx.now_ms)
-    artifact_ids = _put_outputs(tx, request, attempt, end_ms)
-    answer = pp.FinishStepResponse(
-        execution_id=attempt.execution_id,
-        artifact_ids=artifact_ids,
-        run_id=attempt.run_id,
-        input_artifact_ids=input_ids,
-    )
-    execution = pb.Execution(
-        id=attempt.execution_id,
-        type_id=type_id,
-        last_known_state=request.state,  # type: ignore[arg-type]  # the numbers are the same
-    )
-    execution.properties["end_ms"].int_value = end_ms
+def _described(request: pp.FinishStepRequest, execution: pb.Execution) -> pb.Execution:
+    """``execution`` with what is said of its end."""
+    execution.last_known_state = request.state  # type: ignore[assignment]  # the numbers are the same
     set_text(execution, "error", kept_error(request.error))
     set_texts(execution, "usage", request.usage)
     for name, value in request.custom_properties.items():
         execution.custom_properties[name].CopyFrom(value)
     for metric in request.metrics:
-        if not metric.HasField("step") and metric.value - metric.value == 0:
-            execution.custom_properties[METRIC + metric.name].double_value = metric.value
+        name = METRIC + metric.name
+        # Of the others the table of metrics knows.
+        if not metric.HasField("step") and math.isfinite(metric.value) and len(name.encode()) <= LONGEST_NAME:
+            execution.custom_properties[name].double_value = metric.value
+    return execution
+
+
+def _entry(request: pp.FinishStepRequest, fingerprint: str, *, is_kept: bool) -> str | None:
+    """The fingerprint under which others may hit the attempt, if they may."""
+    # What has a place but no digest cannot be told from what may be there later.
+    is_fit = is_kept and all(one.digest or not one.uri for one in request.outputs)
+    return fingerprint if is_fit and request.state == pp.COMPLETE else None
+
+
+def _finish(
+    tx: Transaction,
+    request: pp.FinishStepRequest,
+    attempt: Attempt,
+    artifact_types: Mapping[str, int],
+) -> pp.FinishStepResponse:
+    """Record the end of an attempt that was begun."""
+    ids = [attempt.execution_id]
+    subjects = subjects_of(attempt)
+    tx.ask_ahead(
+        [
+            question_of_ends(ids, pb.Event.INPUT),
+            *questions_of_messages(tx, EXECUTION, ids, locks=True),
+            question_of_leases(subjects),
+        ]
+    )
+    # Before the answers are waited for, as this may ask something too.
+    put_metrics(tx, execution_id=attempt.execution_id, run_id=attempt.run_id, metrics=request.metrics)
+    used = named_ends(tx, ids, pb.Event.INPUT)[attempt.execution_id]
+    end_ms = max(attempt.start_ms, request.end_ms or tx.now_ms)
+    artifact_ids = _put_outputs(tx, request, attempt, artifact_types, end_ms)
+    execution = _described(request, pb.Execution(id=attempt.execution_id, type_id=step_type_id(tx)))
+    execution.properties["end_ms"].int_value = end_ms
     mask = ["last_known_state", "properties.error"]
     mask += [f"properties.{name}" for name in execution.properties if name != "error"]
     mask += [f"custom_properties.{name}" for name in execution.custom_properties]
     put_nodes(tx, EXECUTION, [execution], mask=mask)
-    put_metrics(tx, execution_id=attempt.execution_id, run_id=attempt.run_id, metrics=request.metrics)
-    is_entry = (
-        request.state == pp.COMPLETE
-        and attempt.is_kept
-        # What has a place but no digest cannot be told from what may be there later.
-        and all(one.digest or not one.uri for one in request.outputs)
-    )
     finish_attempt(
         tx,
         attempt.execution_id,
-        entry=attempt.fingerprint if is_entry else None,
+        entry=_entry(request, attempt.fingerprint, is_kept=attempt.is_kept),
         end_ms=end_ms,
         digest=_digest(request),
     )
-    if not request.HasField("begin"):
-        _give_back(tx, attempt, answer)
+    answer = pp.FinishStepResponse(
+        execution_id=attempt.execution_id,
+        artifact_ids=artifact_ids,
+        run_id=attempt.run_id,
+        input_artifact_ids=[artifact_id for _, artifact_id in used],
+    )
+    _give_back(tx, attempt, leases_of(tx, subjects), answer)
     return answer
 
 
-def _put_outputs(tx: Transaction, request: pp.FinishStepRequest, attempt: Attempt, end_ms: int) -> list[int]:
-    if not request.outputs:
-        return []
-    types = artifact_type_ids(tx, [one.type for one in request.outputs])
+def _record_afterwards(
+    tx: Transaction,
+    request: pp.FinishStepRequest,
+    step: Asked,
+    types: Types,
+    artifact_types: Mapping[str, int],
+) -> pp.FinishStepResponse:
+    """Record an attempt whose beginning nobody told."""
+    place = find_place(tx, types, step.request.pipeline, step.request.run)
+    reserve_place(tx, place)
+    inputs = put_inputs(tx, step)
+    end_ms = max(step.request.start_ms or tx.now_ms, request.end_ms or tx.now_ms)
+    execution = _described(request, pb.Execution())
+    set_text(execution, "why", "recorded afterwards")
+    attempt = put_execution(
+        tx,
+        types,
+        step,
+        place,
+        execution,
+        entry=_entry(request, step.fingerprint, is_kept=step.writes),
+        end_ms=end_ms,
+        finish_digest=_digest(request),
+    )
+    put_ends(tx, attempt, pb.Event.INPUT, list(inputs.items()), time_ms=attempt.start_ms)
+    artifact_ids = _put_outputs(tx, request, attempt, artifact_types, end_ms)
+    put_metrics(tx, execution_id=attempt.execution_id, run_id=attempt.run_id, metrics=request.metrics)
+    return pp.FinishStepResponse(
+        execution_id=attempt.execution_id,
+        artifact_ids=artifact_ids,
+        run_id=attempt.run_id,
+        input_artifact_ids=[inputs[name] for name in sorted(inputs)],
+    )
+
+
+def _put_outputs(
+    tx: Transaction,
+    request: pp.FinishStepRequest,
+    attempt: Attempt,
+    artifact_types: Mapping[str, int],
+    end_ms: int,
+) -> list[int]:
     artifacts = [
         artifact_of(
             one,
-            type_id=types[one.type or DEFAULT_ARTIFACT_TYPE],
+            type_id=artifact_types[one.type or DEFAULT_ARTIFACT_TYPE],
             name=output_name(attempt.name, one.name),
             made_by=made_by(attempt.fingerprint, one.name) if attempt.fingerprint else "",
         )
@@ -177,7 +262,7 @@ def _put_outputs(tx: Transaction, request: pp.FinishStepRequest, attempt: Attemp
     ]
     ids = put_nodes(tx, ARTIFACT, artifacts)
     named = [(one.name, artifact_id) for one, artifact_id in zip(request.outputs, ids, strict=True)]
-    put_ends(tx, attempt, pb.Event.OUTPUT, named, time_ms=end_ms, written=ids)
+    put_ends(tx, attempt, pb.Event.OUTPUT, named, time_ms=end_ms)
     put_contents(
         tx,
         [
@@ -189,12 +274,10 @@ def _put_outputs(tx: Transaction, request: pp.FinishStepRequest, attempt: Attemp
     return ids
 
 
-def _give_back(tx: Transaction, attempt: Attempt, answer: pp.FinishStepResponse) -> None:
+def _give_back(
+    tx: Transaction, attempt: Attempt, leases: Mapping[str, Lease], answer: pp.FinishStepResponse
+) -> None:
     """Drop the lease of an attempt, or say that it was lost."""
-    subjects = [attempt_subject(attempt.execution_id)]
-    if attempt.fingerprint:
-        subjects.append(step_subject(attempt.fingerprint))
-    leases = leases_of(tx, subjects)
     own = [lease for lease in leases.values() if lease.execution_id == attempt.execution_id]
     for lease in own:
         drop(tx, lease)
@@ -204,52 +287,62 @@ def _give_back(tx: Transaction, attempt: Attempt, answer: pp.FinishStepResponse)
             answer.taken_over_by.CopyFrom(holder_message(lease))
 
 
-def _record_hit(tx: Transaction, request: pp.FinishStepRequest, step: Asked) -> pp.FinishStepResponse:
+def _record_hit(
+    tx: Transaction, request: pp.FinishStepRequest, step: Asked, types: Types
+) -> pp.FinishStepResponse:
     """Record that a step was not run because of what another did."""
-    original = attempts_by_id(tx, [request.cached_execution_id]).get(request.cached_execution_id)
+    original_id = request.cached_execution_id
+    original = attempts_by_id(tx, [original_id]).get(original_id)
     if original is None:
-        raise NotFound(f"there is no attempt at a step with execution id {request.cached_execution_id}")
-    is_same = bool(step.fingerprint) and original.fingerprint == step.fingerprint
-    if original.state != pb.Execution.COMPLETE or not is_same:
+        raise NotFound(f"there is no attempt at a step with execution id {original_id}")
+    reason = _why_not_reused(step, original)
+    if reason:
         raise FailedPrecondition(
-            f"execution {original.execution_id} is not one that step {step.request.step!r} can reuse: it is "
-            f"{pp.State.Name(original.state)} and its fingerprint "
-            f"{'is the same' if is_same else 'differs'}; ask BeginStep again"
+            f"execution {original_id} is not one that step {step.request.step!r} can reuse: {reason}; "
+            "ask BeginStep again"
         )
-    types = model_types(tx)
     place = find_place(tx, types, step.request.pipeline, step.request.run)
-    ends = {
-        type_: named_ends(tx, [original.execution_id], type_)[original.execution_id]
-        for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)
-    }
+    used, made = (
+        named_ends(tx, [original_id], type_)[original_id] for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)
+    )
+    reserve_place(tx, place)
+    tx.reserve_ids({event_table: len({*used}) + len({*made})})
     start_ms = step.request.start_ms or tx.now_ms
     end_ms = max(start_ms, request.end_ms or tx.now_ms)
+    execution = _described(request, pb.Execution())
+    set_text(execution, "why", f"reuses execution {original_id}")
     attempt = put_execution(
         tx,
         types,
         step,
         place,
-        state=pb.Execution.CACHED,
-        why=f"reuses execution {original.execution_id}",
+        execution,
         end_ms=end_ms,
-        cached_execution_id=original.execution_id,
+        cached_execution_id=original_id,
         finish_digest=_digest(request),
     )
-    for type_, named in ends.items():
-        put_ends(
-            tx,
-            attempt,
-            type_,
-            named,
-            time_ms=end_ms if type_ == pb.Event.OUTPUT else start_ms,
-            written=[artifact_id for _, artifact_id in named],
-        )
+    put_ends(tx, attempt, pb.Event.INPUT, used, time_ms=start_ms)
+    put_ends(tx, attempt, pb.Event.OUTPUT, made, time_ms=end_ms)
+    # What it came to is what the original came to, so runs of hits are listed and compared like others.
+    copy_scalars(tx, original_id=original_id, execution_id=attempt.execution_id, run_id=attempt.run_id)
+    put_metrics(tx, execution_id=attempt.execution_id, run_id=attempt.run_id, metrics=request.metrics)
     return pp.FinishStepResponse(
         execution_id=attempt.execution_id,
-        artifact_ids=[artifact_id for _, artifact_id in sorted(ends[pb.Event.OUTPUT])],
+        artifact_ids=[artifact_id for _, artifact_id in made],
         run_id=attempt.run_id,
-        input_artifact_ids=[artifact_id for _, artifact_id in ends[pb.Event.INPUT]],
+        input_artifact_ids=[artifact_id for _, artifact_id in used],
     )
+
+
+def _why_not_reused(step: Asked, original: Attempt) -> str:
+    """Why an attempt cannot stand for a step; empty if it can, or could when it was offered."""
+    if original.state != pb.Execution.COMPLETE:
+        return f"it is {pp.State.Name(original.state)}"
+    if not step.fingerprint or original.fingerprint != step.fingerprint:
+        return "its fingerprint differs"
+    if original.entry is None and original.unfit is None:
+        return "it left nothing that can be reused"
+    return ""
 
 
 def _answered_before(
@@ -270,6 +363,11 @@ def _answered_before(
 
 def _amend(tx: Transaction, request: pp.FinishStepRequest, attempt: Attempt) -> pp.FinishStepResponse:
     """Correct state and error of an attempt that is finished."""
+    if (request.state == pp.CACHED) != (attempt.cached_execution_id is not None):
+        raise InvalidRequest(
+            f"step {attempt.step!r} with the key {request.key!r} is {pp.State.Name(attempt.state)}; "
+            "what ran cannot become CACHED, nor a hit anything else"
+        )
     execution = pb.Execution(
         id=attempt.execution_id,
         type_id=step_type_id(tx),

@@ -1,10 +1,19 @@
 """LookUpSteps: what BeginStep would answer, for many steps, without doing anything."""
 
+from collections.abc import Mapping, Sequence
+
 from headwater.errors import InvalidRequest
 from headwater.service.pipelines.asked import Asked, asked
-from headwater.service.pipelines.begin import fit_entry, hit_response, wait_response, why_not
+from headwater.service.pipelines.begin import (
+    fit_entry,
+    hit_response,
+    refusal,
+    wait_response,
+    why_not,
+    without_refused,
+)
 from headwater.service.pipelines.outputs import outputs_of
-from headwater.storage.attempts import earlier_attempts, newest_entries
+from headwater.storage.attempts import Entry, earlier_attempts, entries_of_each, newest_entries
 from headwater.storage.kinds import CONTEXT
 from headwater.storage.leases import leases_of, step_subject
 from headwater.storage.model import PIPELINE_TYPE
@@ -23,16 +32,14 @@ def look_up_steps(tx: Transaction, request: pp.LookUpStepsRequest) -> pp.LookUpS
             f"{len(request.steps)} steps are more than the {_MOST_STEPS} that one request can look up"
         )
     steps = [asked(one, has_key=False) for one in request.steps]
-    entries = newest_entries(tx, [step.fingerprint for step in steps if step.reads])
-    hits = [
-        fit_entry([entries[step.fingerprint]] if step.fingerprint in entries else [], step, tx.now_ms)
-        for step in steps
-    ]
+    newest = newest_entries(tx, [step.fingerprint for step in steps if step.reads])
+    entries = _entries(tx, steps, newest)
+    hits = [fit_entry(found, step, tx.now_ms) for found, step in zip(entries, steps, strict=True)]
     outputs = outputs_of(tx, sorted({hit.execution_id for hit in hits if hit is not None}))
     waiting = [step for step, hit in zip(steps, hits, strict=True) if hit is None and step.waits]
     held = leases_of(tx, [step_subject(step.fingerprint) for step in waiting])
     answer = pp.LookUpStepsResponse()
-    for step, hit in zip(steps, hits, strict=True):
+    for step, found, hit in zip(steps, entries, hits, strict=True):
         holder = held.get(step_subject(step.fingerprint))
         if hit is not None:
             answer.steps.append(hit_response(step, hit, list(outputs[hit.execution_id]), **_NOWHERE))
@@ -43,14 +50,35 @@ def look_up_steps(tx: Transaction, request: pp.LookUpStepsRequest) -> pp.LookUpS
                 pp.BeginStepResponse(
                     decision=pp.RUN,
                     fingerprint=step.fingerprint,
-                    miss=_miss(tx, step, step.fingerprint in entries) if len(steps) == 1 else None,
+                    miss=_miss(tx, step, found) if len(steps) == 1 else None,
                 )
             )
     return answer
 
 
-def _miss(tx: Transaction, step: Asked, is_too_old: bool) -> pp.Miss:
+def _entries(tx: Transaction, steps: Sequence[Asked], newest: Mapping[str, Entry]) -> list[list[Entry]]:
+    """What each step may be a hit of, newest first: the newest alone where that is one."""
+    found = [
+        [newest[step.fingerprint]] if step.fingerprint in newest and step.reads else [] for step in steps
+    ]
+    unfit = [
+        index
+        for index, (step, entries) in enumerate(zip(steps, found, strict=True))
+        if entries and (step.request.refused or fit_entry(entries, step, tx.now_ms) is None)
+    ]
+    older = entries_of_each(tx, [steps[index].fingerprint for index in unfit])
+    for index, entries in zip(unfit, older, strict=True):
+        found[index] = without_refused(entries, steps[index].request)
+    return found
+
+
+def _miss(tx: Transaction, step: Asked, entries: Sequence[Entry]) -> pp.Miss:
     type_id = find_type_id(tx, CONTEXT, PIPELINE_TYPE.name, "")
     request = step.request
-    earlier = [] if type_id is None else earlier_attempts(tx, type_id, request.pipeline, request.step)
-    return why_not(step, earlier, is_too_old=is_too_old, refused=[])
+    return why_not(
+        step,
+        [] if type_id is None else earlier_attempts(tx, type_id, request.pipeline, request.step),
+        is_too_old=bool(entries),
+        refused=[refusal(one) for one in request.refused],
+        equal_id=entries[0].execution_id if entries else 0,
+    )

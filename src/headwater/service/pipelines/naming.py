@@ -5,14 +5,15 @@ import hashlib
 from headwater.errors import InvalidRequest
 from headwater.storage.values import checked_text
 
+# In bytes of UTF-8, as MySQL counts in the columns that ML Metadata gives it.
 _LONGEST_PIPELINE = 100
 _LONGEST_RUN = 140
 _LONGEST_STEP = 200
 _LONGEST_OUTPUT = 200
 _LONGEST_KEY = 255
 _LONGEST_WORKER = 255
-# What the columns of names hold on every database.
-_LONGEST_NAME = 255
+LONGEST_NAME = 255
+"""What the columns of names hold on every database."""
 
 
 def check_pipeline(pipeline: str) -> str:
@@ -53,9 +54,16 @@ def _checked(text: str, what: str, longest: int) -> str:
     checked_text(text, what)
     if not text:
         raise InvalidRequest(f"{what} is empty")
-    if len(text) > longest:
-        raise InvalidRequest(f"{what} has {len(text)} characters, and at most {longest}: {text!r:.60}")
+    length = len(text.encode())
+    if length > longest:
+        raise InvalidRequest(f"{what} has {length} bytes, and at most {longest}: {text!r:.60}")
     return text
+
+
+def property_name(prefix: str, name: str, what: str) -> str:
+    """The name of the custom property that holds what has this name."""
+    _checked(name, what, LONGEST_NAME - len(prefix))
+    return prefix + name
 
 
 def run_name(pipeline: str, run: str) -> str:
@@ -64,18 +72,25 @@ def run_name(pipeline: str, run: str) -> str:
 
 
 def attempt_name(pipeline: str, run: str, step: str, number: int) -> str:
-    """The name of the Execution of an attempt."""
-    return _fitted(f"{pipeline}/{run}/{step}", "" if number == 1 else f"#{number}")
+    """The name of the Execution of an attempt: <pipeline>/<run>/<step>, #<number> from the second on."""
+    is_plain = "/" not in run and "#" not in step
+    return _fitted((pipeline, run, step), "" if number == 1 else f"#{number}", is_plain=is_plain)
 
 
 def output_name(attempt: str, output: str) -> str:
     """The name of the artifact that an attempt, of this name, left as one of its outputs."""
-    return _fitted(f"{attempt}/{output}", "")
+    return _fitted((attempt, output), "", is_plain="/" not in output)
 
 
-def _fitted(name: str, end: str) -> str:
-    """``name`` and ``end``, with a digest in place of what is too long."""
-    if len(name) + len(end) <= _LONGEST_NAME:
+def _fitted(parts: tuple[str, ...], end: str, *, is_plain: bool) -> str:
+    """The parts with slashes between them, and ``end``.
+
+    With a digest in place of what is too long, and where others could be put together to the same name.
+    """
+    name = "/".join(parts)
+    encoded = name.encode()
+    if is_plain and len(encoded) + len(end) <= LONGEST_NAME:
         return name + end
-    digest = hashlib.sha256(name.encode()).hexdigest()[:16]
-    return f"{name[: _LONGEST_NAME - len(end) - 17]}~{digest}{end}"
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
+    kept = encoded[: LONGEST_NAME - len(end) - 17].decode(errors="ignore")
+    return f"{kept}~{digest}{end}"

@@ -1,6 +1,7 @@
 """What steps made, between messages and artifacts."""
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -9,9 +10,10 @@ import sqlalchemy as sa
 from headwater.errors import InvalidRequest
 from headwater.service.pipelines.naming import check_parameter
 from headwater.storage import schema
+from headwater.storage.attempts import newest_entry_ids
 from headwater.storage.dialects import InList, Values
-from headwater.storage.kinds import ARTIFACT
-from headwater.storage.nodes import read_messages
+from headwater.storage.kinds import ARTIFACT, Node
+from headwater.storage.nodes import questions_of_messages, read_messages
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Question, Transaction
 from headwater.v1 import metadata_store_pb2 as pb
@@ -85,30 +87,71 @@ def output_of(artifact: pb.Artifact, name: str) -> pp.StepOutput:
 @cache
 def _ends(type_: int) -> Prepared:
     event, path = schema.event_table, schema.event_path_table
+    is_of_type = event.c.type == sa.literal_column(str(int(type_)))
     return Prepared(
         sa.select(event.c.execution_id, event.c.artifact_id, path.c.step_key)
         .select_from(event.outerjoin(path, path.c.event_id == event.c.id))
-        .where(InList(event.c.execution_id, "executions"), event.c.type == sa.literal_column(str(int(type_))))
-        .order_by(event.c.id),
+        .where(InList(event.c.execution_id, "executions"), is_of_type),
         "executions",
     )
 
 
-def question_of_outputs(execution_ids: Sequence[int]) -> Question:
-    """What ``outputs_of`` asks first, for ``ask_ahead``."""
-    return _ends(pb.Event.OUTPUT), Values(sorted(set(execution_ids)))
+@cache
+def _outputs_of_entries() -> Prepared:
+    event, path = schema.event_table, schema.event_path_table
+    newest = newest_entry_ids("fingerprint").subquery("newest")
+    return Prepared(
+        sa.select(event.c.execution_id, event.c.artifact_id, path.c.step_key)
+        .select_from(
+            newest.join(event, event.c.execution_id == newest.c.execution_id).outerjoin(
+                path, path.c.event_id == event.c.id
+            )
+        )
+        .where(event.c.type == sa.literal_column(str(int(pb.Event.OUTPUT)))),
+        "fingerprint",
+    )
 
 
-def named_ends(
-    tx: Transaction, execution_ids: Sequence[int], type_: "pb.Event.Type"
-) -> dict[int, list[tuple[str, int]]]:
-    """(name, artifact id) of the inputs or outputs of executions, in the order of the events."""
-    found: dict[int, list[tuple[str, int]]] = {execution_id: [] for execution_id in execution_ids}
-    if execution_ids:
-        rows: list[Any] = tx.rows(_ends(type_), Values(sorted(found)))
-        for execution_id, artifact_id, name in rows:
-            found[execution_id].append((name or "", artifact_id))
+Named = list[tuple[str, int]]
+"""(name, artifact id) of inputs or outputs, in the order of the names."""
+
+
+def named_ends(tx: Transaction, execution_ids: Sequence[int], type_: "pb.Event.Type") -> dict[int, Named]:
+    """The inputs or outputs of executions."""
+    if not execution_ids:
+        return {}
+    return _by_execution(tx.rows(*question_of_ends(execution_ids, type_)), execution_ids)
+
+
+def question_of_ends(execution_ids: Sequence[int], type_: "pb.Event.Type") -> Question:
+    """What ``named_ends`` asks, for ``ask_ahead``."""
+    return _ends(type_), Values(sorted(set(execution_ids)))
+
+
+def named_outputs_of_entries(tx: Transaction, fingerprint: str) -> Mapping[int, Named]:
+    """The outputs of the newest executions that can be hit by a step with this fingerprint."""
+    return _by_execution(tx.rows(*question_of_hit(fingerprint)))
+
+
+def question_of_hit(fingerprint: str) -> Question:
+    """What ``named_outputs_of_entries`` asks, for ``ask_ahead``."""
+    return _outputs_of_entries(), fingerprint
+
+
+def _by_execution(rows: Iterable[Any], execution_ids: Iterable[int] = ()) -> dict[int, Named]:
+    found: dict[int, Named] = defaultdict(list, {execution_id: [] for execution_id in execution_ids})
+    for execution_id, artifact_id, name in rows:
+        found[execution_id].append((name or "", artifact_id))
+    for named in found.values():
+        named.sort()
     return found
+
+
+def read_outputs(tx: Transaction, made: Named, *, are_last: bool) -> list[pp.StepOutput]:
+    """The outputs of one execution. ``are_last``: nothing will be asked after them."""
+    ids = sorted({artifact_id for _, artifact_id in made})
+    tx.ask_ahead(questions_of_messages(tx, ARTIFACT, ids, locks=False), are_last=are_last)
+    return _outputs(read_messages(tx, ARTIFACT, ids), made)
 
 
 def outputs_of(tx: Transaction, execution_ids: Sequence[int]) -> Mapping[int, list[pp.StepOutput]]:
@@ -116,11 +159,12 @@ def outputs_of(tx: Transaction, execution_ids: Sequence[int]) -> Mapping[int, li
     ends = named_ends(tx, execution_ids, pb.Event.OUTPUT)
     ids = {artifact_id for made in ends.values() for _, artifact_id in made}
     artifacts = read_messages(tx, ARTIFACT, sorted(ids)) if ids else {}
-    return {
-        execution_id: [
-            output_of(artifacts[artifact_id], name)  # type: ignore[arg-type]  # artifacts, as was asked for
-            for name, artifact_id in sorted(made)
-            if artifact_id in artifacts
-        ]
-        for execution_id, made in ends.items()
-    }
+    return {execution_id: _outputs(artifacts, made) for execution_id, made in ends.items()}
+
+
+def _outputs(artifacts: Mapping[int, Node], made: Named) -> list[pp.StepOutput]:
+    return [
+        output_of(artifacts[artifact_id], name)  # type: ignore[arg-type]  # artifacts, as was asked for
+        for name, artifact_id in made
+        if artifact_id in artifacts
+    ]

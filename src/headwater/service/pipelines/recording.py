@@ -1,5 +1,6 @@
 """Storing an attempt: its contexts, the artifacts of its inputs, its Execution and what ties them."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ from headwater.service.pipelines.asked import Asked
 from headwater.service.pipelines.facts import set_facts, set_text, set_texts
 from headwater.service.pipelines.naming import attempt_name, run_name
 from headwater.storage import edges
-from headwater.storage.attempts import Attempt, last_number, put_attempt
+from headwater.storage.attempts import Attempt, put_attempt
 from headwater.storage.contents import newest_artifacts, put_contents, question_of_contents, raw_external_id
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION
 from headwater.storage.model import (
@@ -19,11 +20,23 @@ from headwater.storage.model import (
     context_type_id,
     step_type_id,
 )
-from headwater.storage.nodes import existing_ids, find_names, question_of_names, questions_of_existing
+from headwater.storage.nodes import (
+    NameKey,
+    existing_ids,
+    find_names,
+    question_of_names,
+    questions_of_existing,
+)
+from headwater.storage.schema import context_table, parent_context_table
+from headwater.storage.statements import Insert
 from headwater.storage.transactions import Question, Transaction
 from headwater.storage.writing import put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
+
+_INSERT_PARENT = Insert(parent_context_table, "context_id", "parent_context_id")
+# How many names of attempts at the same step are looked for at once: first a few, then more.
+_NUMBERS = (4, 64, 1_024)
 
 
 @dataclass(frozen=True)
@@ -66,6 +79,11 @@ def _place_keys(types: Types, pipeline: str, run: str) -> list[tuple[int, str]]:
     return [(types.pipeline, pipeline), (types.run, run_name(pipeline, run))]
 
 
+def reserve_place(tx: Transaction, place: Place) -> None:
+    """Say how many contexts ``put_place`` makes, so that a server gives their ids together with others."""
+    tx.reserve_ids({context_table: [place.pipeline_id, place.run_id].count(None)})
+
+
 def put_pipeline(tx: Transaction, types: Types, place: Place) -> int:
     """The id of the pipeline's Context, which is made if it is new."""
     if place.pipeline_id is not None:
@@ -74,10 +92,11 @@ def put_pipeline(tx: Transaction, types: Types, place: Place) -> int:
     return pipeline_id
 
 
-def put_run(tx: Transaction, run: pb.Context, pipeline_id: int) -> int:
-    """Make a run below its pipeline."""
+def put_run(tx: Transaction, run: pb.Context, *parent_ids: int) -> int:
+    """Make a run below its pipeline, and maybe another run."""
     (run_id,) = put_nodes(tx, CONTEXT, [run])
-    edges.put_parents(tx, [pb.ParentContext(child_id=run_id, parent_id=pipeline_id)])
+    # None of them can descend from a context that nobody knows yet.
+    tx.insert(_INSERT_PARENT, [(run_id, parent_id) for parent_id in parent_ids])
     return run_id
 
 
@@ -150,43 +169,61 @@ def _put_raw(tx: Transaction, new: Mapping[str, pp.StepInput]) -> dict[str, int]
     return found
 
 
+def question_of_attempt(types: Types, asked: Asked) -> Question:
+    """What ``put_execution`` asks first, for ``ask_ahead``."""
+    return question_of_names(EXECUTION, _names(types, asked, 1, _NUMBERS[0]).values())
+
+
+def _names(types: Types, asked: Asked, first: int, count: int) -> dict[int, NameKey]:
+    """By number the names of so many attempts at the same step in the same run."""
+    request = asked.request
+    return {
+        number: (types.step, attempt_name(request.pipeline, request.run, request.step, number))
+        for number in range(first, first + count)
+    }
+
+
+def _free_number(tx: Transaction, types: Types, asked: Asked) -> int:
+    """Which attempt at a step in a run this is, from 1."""
+    first = 1
+    for count in itertools.chain(_NUMBERS, itertools.repeat(_NUMBERS[-1])):
+        names = _names(types, asked, first, count)
+        taken = find_names(tx, EXECUTION, names.values())
+        for number, name in names.items():
+            if name not in taken:
+                return number
+        first += count
+    raise AssertionError("there is always a next one")
+
+
 def put_execution(
     tx: Transaction,
     types: Types,
     asked: Asked,
     place: Place,
+    execution: pb.Execution,
     *,
-    state: "pb.Execution.State",
-    why: str = "",
+    entry: str | None = None,
     end_ms: int | None = None,
     cached_execution_id: int | None = None,
     finish_digest: str | None = None,
-    error: str = "",
 ) -> Attempt:
-    """Store the Execution of an attempt, its contexts where they are new, and its row."""
+    """Store the Execution of an attempt, its contexts where they are new, and its row.
+
+    ``execution`` has its state, and whatever is known beside what was asked; it is filled in.
+    """
     request = asked.request
     start_ms = request.start_ms or tx.now_ms
     # Asked first, because then nothing is written yet that this would have to wait for.
-    name = attempt_name(place.pipeline, place.run, request.step, 1)
-    number = 1
-    if place.run_id is not None and find_names(tx, EXECUTION, [(types.step, name)]):
-        number = last_number(tx, place.run_id, request.step) + 1
+    number = 1 if place.run_id is None else _free_number(tx, types, asked)
     pipeline_id, run_id = put_place(tx, types, place, start_ms)
-    execution = pb.Execution(
-        type_id=types.step,
-        name=attempt_name(place.pipeline, place.run, request.step, number),
-        external_id=request.key,
-        last_known_state=state,
-    )
+    execution.type_id = types.step
+    execution.name = attempt_name(place.pipeline, place.run, request.step, number)
+    execution.external_id = request.key
     set_facts(execution, request)
-    for field, text in (
-        ("step", request.step),
-        ("fingerprint", asked.fingerprint),
-        ("worker", request.worker),
-        ("why", why),
-        ("error", error),
-    ):
-        set_text(execution, field, text)
+    set_text(execution, "step", request.step)
+    set_text(execution, "fingerprint", asked.fingerprint)
+    set_text(execution, "worker", request.worker)
     set_texts(execution, "components", asked.components)
     numbers = execution.properties
     numbers["attempt"].int_value = number
@@ -203,7 +240,7 @@ def put_execution(
         step=request.step,
         number=number,
         fingerprint=asked.fingerprint,
-        entry=None,
+        entry=entry,
         is_kept=asked.writes,
         unfit=None,
         cached_execution_id=cached_execution_id,
@@ -211,7 +248,7 @@ def put_execution(
         end_ms=end_ms,
         begin_digest=asked.digest,
         finish_digest=finish_digest,
-        state=state,
+        state=execution.last_known_state,
         name=execution.name,
     )
     put_attempt(tx, attempt)
@@ -226,9 +263,8 @@ def put_ends(
     named: Sequence[tuple[str, int]],
     *,
     time_ms: int,
-    written: Sequence[int],
 ) -> None:
-    """Tie an attempt to what it uses or makes, given as (name, artifact id), which are stored.
+    """Tie an attempt to what it uses or makes, given as (name, artifact id), which are known to be stored.
 
     An artifact under several names has one event, whose path holds them all.
     """
@@ -247,7 +283,7 @@ def put_ends(
     edges.put_events(
         tx,
         list(events.values()),
-        written={ARTIFACT: written, EXECUTION: [attempt.execution_id]},
+        written={ARTIFACT: list(events), EXECUTION: [attempt.execution_id]},
     )
     links = [(context, artifact) for context in (attempt.pipeline_id, attempt.run_id) for artifact in events]
     edges.put_checked_links(tx, ARTIFACT, links)

@@ -17,11 +17,10 @@ def renew_leases(tx: Transaction, request: pp.RenewLeasesRequest) -> pp.RenewLea
         raise InvalidRequest(
             f"{len(request.tokens)} tokens are more than the {_MOST_TOKENS} that one request can renew"
         )
-    leases = leases_by_token(tx, request.tokens)
-    renew(tx, leases)
+    leases = renew(tx, leases_by_token(tx, request.tokens))
     held = {lease.token for lease in leases}
     return pp.RenewLeasesResponse(
-        leases=[lease_message(lease, expires_ms=tx.now_ms + lease.duration_ms) for lease in leases],
+        leases=[lease_message(lease) for lease in leases],
         lost_tokens=[token for token in dict.fromkeys(request.tokens) if token not in held],
     )
 

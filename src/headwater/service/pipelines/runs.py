@@ -3,6 +3,7 @@
 from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
 from headwater.service.pipelines.asked import checked_lease_ms
 from headwater.service.pipelines.begin import lease_message
+from headwater.service.pipelines.ends import RUN_WAS_CLOSED
 from headwater.service.pipelines.facts import kept_error, set_facts, set_text
 from headwater.service.pipelines.naming import check_pipeline, check_run, check_step, check_worker
 from headwater.service.pipelines.recording import (
@@ -14,11 +15,12 @@ from headwater.service.pipelines.recording import (
     put_place,
     put_run,
     question_of_place,
+    reserve_place,
 )
 from headwater.storage import edges
 from headwater.storage.kinds import CONTEXT
-from headwater.storage.leases import Lease, drop, leases_of, renew, run_subject, take
-from headwater.storage.nodes import read_messages
+from headwater.storage.leases import Lease, drop, leases_of, question_of_leases, renew, run_subject, take
+from headwater.storage.nodes import copied, questions_of_messages, read_messages
 from headwater.storage.requests import WrittenMeanwhile
 from headwater.storage.transactions import Transaction
 from headwater.storage.values import checked_text
@@ -45,19 +47,19 @@ def start_run(tx: Transaction, request: pp.StartRunRequest) -> pp.StartRunRespon
     types = model_types(tx)
     tx.ask_ahead([question_of_place(types, request.pipeline, request.run)])
     place = find_place(tx, types, request.pipeline, request.run)
+    reserve_place(tx, place)
     start_ms = request.start_ms or tx.now_ms
     if place.run_id is None:
         pipeline_id = put_pipeline(tx, types, place)
         run = new_run(types, request.pipeline, request.run, start_ms)
         _describe(run, request)
-        run_id = put_run(tx, run, pipeline_id)
-        _put_parent(tx, types, request, run_id)
+        run_id = put_run(tx, run, pipeline_id, *_parent_ids(tx, types, request))
     else:
         run_id, pipeline_id = place.run_id, put_pipeline(tx, types, place)
         _open_again(tx, types, request, run_id)
     answer = pp.StartRunResponse(run_id=run_id, pipeline_id=pipeline_id, existed=place.run_id is not None)
     if request.worker:
-        lease = _lease(tx, request, run_id, duration_ms)
+        lease = _lease(tx, request, run_id, duration_ms, is_new=place.run_id is None)
         if lease is not None:
             answer.lease.CopyFrom(lease_message(lease))
     return answer
@@ -67,22 +69,25 @@ def _describe(run: pb.Context, request: pp.StartRunRequest) -> None:
     set_facts(run, request)
     for name in ("owner", "trigger"):
         set_text(run, name, getattr(request, name))
+    set_text(run, "commit", request.code.commit)
     if request.steps:
         listed = run.properties["steps"].struct_value.fields["steps"].list_value
         for planned in request.steps:
             fields = listed.values.add().struct_value.fields
             fields["step"].string_value = planned.step
             after = fields["after"].list_value
+            # An empty list too is one.
+            after.SetInParent()
             for name in planned.after:
                 after.values.add().string_value = name
 
 
-def _put_parent(tx: Transaction, types: Types, request: pp.StartRunRequest, run_id: int) -> None:
-    if request.HasField("parent"):
-        parent = find_place(tx, types, request.parent.pipeline, request.parent.run)
-        _, parent_id = put_place(tx, types, parent, request.start_ms or tx.now_ms)
-        if parent_id not in edges.parents_of(tx, [run_id]).get(run_id, ()):
-            edges.put_parents(tx, [pb.ParentContext(child_id=run_id, parent_id=parent_id)])
+def _parent_ids(tx: Transaction, types: Types, request: pp.StartRunRequest) -> list[int]:
+    """The run that this one is part of, if it is; made if it is new."""
+    if not request.HasField("parent"):
+        return []
+    parent = find_place(tx, types, request.parent.pipeline, request.parent.run)
+    return [put_place(tx, types, parent, request.start_ms or tx.now_ms)[1]]
 
 
 def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_id: int) -> None:
@@ -94,7 +99,10 @@ def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_
             f"run {request.run!r} of pipeline {request.pipeline!r} is {state}; "
             "set reopens to resume it, or choose another name"
         )
-    run = pb.Context(id=run_id, type_id=types.run, name=stored.name)
+    # As it is stored but for its properties, so that saying the same again changes nothing.
+    run = copied(stored)
+    run.ClearField("properties")
+    run.ClearField("custom_properties")
     _describe(run, request)
     set_text(run, "state", "RUNNING")
     mask = [f"properties.{name}" for name in run.properties]
@@ -103,18 +111,19 @@ def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_
         # Named and not set, they go.
         mask += ["properties.error", "properties.end_ms"]
     put_nodes(tx, CONTEXT, [run], mask=mask)
-    _put_parent(tx, types, request, run_id)
+    for parent_id in _parent_ids(tx, types, request):
+        if parent_id not in edges.parents_of(tx, [run_id]).get(run_id, ()):
+            edges.put_parents(tx, [pb.ParentContext(child_id=run_id, parent_id=parent_id)])
 
 
-def _lease(tx: Transaction, request: pp.StartRunRequest, run_id: int, duration_ms: int) -> Lease | None:
+def _lease(
+    tx: Transaction, request: pp.StartRunRequest, run_id: int, duration_ms: int, *, is_new: bool
+) -> Lease | None:
     """The lease of the run, unless another worker has it, whose run it then is."""
     subject = run_subject(run_id)
-    held = leases_of(tx, [subject]).get(subject)
+    held = None if is_new else leases_of(tx, [subject], locks=True).get(subject)
     if held is not None and held.is_live(tx.now_ms):
-        if held.worker != request.worker:
-            return None
-        renew(tx, [held])
-        return held
+        return renew(tx, [held])[0] if held.worker == request.worker else None
     if held is not None:
         drop(tx, held)
     lease = take(
@@ -137,15 +146,18 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     place = find_place(tx, types, request.pipeline, request.run)
     if place.run_id is None:
         raise NotFound(f"pipeline {request.pipeline!r} has no run {request.run!r}; call StartRun first")
+    subject = run_subject(place.run_id)
+    tx.ask_ahead(
+        [*questions_of_messages(tx, CONTEXT, [place.run_id], locks=True), question_of_leases([subject])]
+    )
     stored = read_messages(tx, CONTEXT, [place.run_id], locks=True)[place.run_id]
     state = stored.properties["state"].string_value
     wanted = pp.State.Name(request.state)
-    if state == wanted:
-        return pp.FinishRunResponse(run_id=place.run_id)
-    subject = run_subject(place.run_id)
-    lease = leases_of(tx, [subject]).get(subject)
     # One whose lease ended was closed by us, who did not know better.
-    if state != "RUNNING" and "was not heard of" not in stored.properties["error"].string_value:
+    is_open = state == "RUNNING" or stored.properties["error"].string_value.endswith(RUN_WAS_CLOSED)
+    if not is_open and state == wanted:
+        return pp.FinishRunResponse(run_id=place.run_id)
+    if not is_open:
         raise FailedPrecondition(
             f"run {request.run!r} of pipeline {request.pipeline!r} is {state} already, and not {wanted}; "
             "open it again with StartRun's reopens"
@@ -157,6 +169,6 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
         stored.properties["start_ms"].int_value, request.end_ms or tx.now_ms
     )
     put_nodes(tx, CONTEXT, [run], mask=("properties.state", "properties.error", "properties.end_ms"))
-    if lease is not None:
+    for lease in leases_of(tx, [subject]).values():
         drop(tx, lease)
     return pp.FinishRunResponse(run_id=place.run_id)

@@ -1,0 +1,235 @@
+"""What is asked before a step: the request, and asking until it is decided."""
+
+import logging
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any
+
+from headwater.client.capture.code import code_digest
+from headwater.client.capture.environment import as_components
+from headwater.client.content import canonical_uri, digest_of
+from headwater.client.recording.binding import Given, Place, parameter_components, parameter_values
+from headwater.client.recording.options import StepOptions
+from headwater.client.recording.outputs import File, Output
+from headwater.client.recording.places import memo
+from headwater.client.recording.recorder import Manner, Recorder
+from headwater.client.recording.replay import JUDGED
+from headwater.errors import HeadwaterError, InvalidRequest, NotFound
+from headwater.fingerprint import component, fingerprint
+from headwater.v1 import pipelines_pb2 as pp
+
+logger = logging.getLogger("headwater")
+
+_Mode = pp.CachePolicy.Mode
+BY_VERSION = "by version"
+"""The code of a step whose author says with ``version`` when it changes."""
+_MOST_OFFERS = 5
+_SAYS_EVERY_S = 60.0
+_LONGEST_PAUSE_S = 30.0
+
+
+def begin_request(
+    options: StepOptions,
+    given: Given,
+    *,
+    key: str,
+    function: Callable[..., Any] | None,
+    storage_options: Mapping[str, Mapping[str, Any]] | None,
+) -> pp.BeginStepRequest:
+    """What is known of a step before it runs, without the run's part of it. Reads the content of inputs.
+
+    Raises:
+        InvalidRequest: a parameter without canonical form, an input that is not there, a wrong policy.
+    """
+    policy = options.cache.policy(force=options.force)
+    request = pp.BeginStepRequest(
+        step=options.name,
+        key=key,
+        cache=policy,
+        description=options.description,
+        tags={name: str(text) for name, text in options.tags.items()},
+        parameters=parameter_values(given.parameters),
+        inputs=[_input(name, place, storage_options) for name, place in given.inputs.items()],
+    )
+    code = _code(options, function)
+    if code:
+        request.code.source_digest = code
+    if policy.mode != _Mode.OFF and code:
+        request.components.update(_components(options, given, code))
+    return request
+
+
+def _code(options: StepOptions, function: Callable[..., Any] | None) -> str:
+    """What stands for the step's code; empty where nothing does."""
+    code = options.code
+    if isinstance(code, str):
+        return component(code)
+    if code is not None:
+        functions = code if isinstance(code, Sequence) else [code]
+        return component("+".join(code_digest(one).digest for one in functions))
+    if options.version is not None:
+        # The author answers for it: that is what a version is for.
+        return BY_VERSION
+    return code_digest(function).digest if function is not None else ""
+
+
+def _components(options: StepOptions, given: Given, code: str) -> dict[str, str]:
+    cache = options.cache
+    components = {"code": code, **parameter_components(given.parameters)}
+    if options.version is not None:
+        components["version"] = component(str(options.version))
+    if cache.salt is not None:
+        components["salt"] = component(cache.salt)
+    if isinstance(cache.environment, Mapping):
+        texts = {name: component(str(text)) for name, text in cache.environment.items()}
+    else:
+        texts = as_components(cache.environment or ())
+    components.update({f"environment:{name}": text for name, text in texts.items()})
+    components.update({f"output:{name}": type_ or "Dataset" for name, type_ in options.outputs.items()})
+    return components
+
+
+def _input(
+    name: str, place: Place, storage_options: Mapping[str, Mapping[str, Any]] | None
+) -> pp.StepInput:
+    if isinstance(place, Output):
+        return _input_of_output(name, place)
+    return _input_of_file(name, place, storage_options)
+
+
+def _input_of_output(name: str, output: Output) -> pp.StepInput:
+    found = pp.StepInput(name=name, digest=output.digest, type=output.type)
+    if not output.digest:
+        found.component = output.made_by
+    if output.size_bytes is not None:
+        found.size_bytes = output.size_bytes
+    if output.artifact_id is not None:
+        found.artifact_id = output.artifact_id
+    # A store that was away knows what is only in memory by what made it.
+    found.uri = output.uri or output.made_by
+    if found.uri or found.HasField("artifact_id"):
+        return found
+    raise InvalidRequest(
+        f"input {name!r} is output {output.name!r} of a step without fingerprint that is not recorded yet, so "
+        "nothing tells what it is; give that step code= or version=, or pass what it stands for as a parameter"
+    )
+
+
+def _input_of_file(
+    name: str, file: File, storage_options: Mapping[str, Mapping[str, Any]] | None
+) -> pp.StepInput:
+    uri = canonical_uri(file.place)
+    found = pp.StepInput(name=name, uri=uri, type=file.type)
+    if file.digest is not None:
+        found.digest = file.digest
+        return found
+    if file.version is not None:
+        found.component = component(file.version)
+        return found
+    scheme = uri.partition(":")[0]
+    try:
+        content = digest_of(file.place, memo=memo(), storage_options=(storage_options or {}).get(scheme))
+    except NotFound as error:
+        raise InvalidRequest(f"input {name!r} is not there: {error}") from error
+    except HeadwaterError as error:
+        # It may well be readable for the step itself. Without digest there is no fingerprint, so it runs.
+        logger.warning("input %r cannot be read, so its step always runs: %s", name, error)
+        return found
+    found.digest = content.digest
+    if content.size_bytes is not None:
+        found.size_bytes = content.size_bytes
+    return found
+
+
+def fingerprint_of(request: pp.BeginStepRequest) -> str:
+    """The fingerprint that the store would come to; empty where there is none."""
+    if not request.components:
+        return ""
+    components = {**request.components, "step": request.step}
+    for given in request.inputs:
+        text = given.component or given.digest
+        if not text:
+            return ""
+        components[f"input:{given.name}"] = text
+    return fingerprint(components)
+
+
+Check = Callable[[pp.BeginStepResponse], "tuple[list[pp.RefusedHit], bool]"]
+"""Looks at the outputs of a hit. What is wrong for good, and whether it can be used."""
+
+
+def ask_until_decided(
+    recorder: Recorder,
+    request: pp.BeginStepRequest,
+    manner: Manner,
+    check: Check,
+    *,
+    wait_timeout_s: float | None,
+) -> Generator[float, None, pp.BeginStepResponse | None]:
+    """Yields how many seconds to wait before it goes on; returns RUN, or HIT that can be used, or ``None``.
+
+    ``None`` means that the store could not be asked, or refused to answer. ``request`` is changed.
+
+    Raises:
+        HeadwaterError: ``manner`` is strict.
+    """
+    waiting = _Waiting(request.step, wait_timeout_s)
+    offers = 0
+    while True:
+        try:
+            answer = recorder.ask(request, pp.BeginStepResponse, manner, manner.deadline())
+        except HeadwaterError as error:
+            if manner.strict:
+                raise
+            if isinstance(error, JUDGED):
+                logger.warning("step %r runs unasked, the store refuses to answer: %s", request.step, error)
+            else:
+                recorder.warn_away(error)
+            return None
+        if answer.decision == pp.RUN:
+            return answer
+        if answer.decision == pp.WAIT:
+            pause_s = waiting.pause_s(answer)
+            if pause_s is None:
+                request.cache.never_waits = True
+            else:
+                yield pause_s
+            continue
+        refused, is_usable = check(answer)
+        if is_usable:
+            return answer
+        request.refused.extend(refused)
+        offers += 1
+        if not refused or offers >= _MOST_OFFERS:
+            request.cache.mode = _Mode.WRITE if request.cache.mode == _Mode.READ_AND_WRITE else _Mode.OFF
+
+
+class _Waiting:
+    """For how long a step waits for somebody else, and what is said meanwhile."""
+
+    def __init__(self, step: str, timeout_s: float | None) -> None:
+        self._step = step
+        self._timeout_s = timeout_s
+        self._since: float | None = None
+        self._says_at = 0.0
+
+    def pause_s(self, answer: pp.BeginStepResponse) -> float | None:
+        """When to ask again; ``None`` if it was long enough."""
+        now = time.monotonic()
+        if self._since is None:
+            self._since = now
+        waited_s = now - self._since
+        if self._timeout_s is not None and waited_s >= self._timeout_s:
+            logger.info("step %r: waited %.0f s, computing it here too", self._step, waited_s)
+            return None
+        if now >= self._says_at:
+            self._says_at = now + _SAYS_EVERY_S
+            logger.info(
+                "step %r is being computed by %s (execution %d), waiting for it since %.0f s",
+                self._step,
+                answer.holder.worker or "somebody else",
+                answer.holder.execution_id,
+                waited_s,
+            )
+        pause_s = min(max(answer.retry_after_ms / 1000, 0.01), _LONGEST_PAUSE_S)
+        return pause_s if self._timeout_s is None else min(pause_s, self._timeout_s - waited_s)

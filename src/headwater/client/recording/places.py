@@ -1,0 +1,84 @@
+"""Where spools are: a directory of the user's, and in it one for each store."""
+
+import functools
+import hashlib
+import json
+import os
+import re
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+from headwater.client.content import Memo
+
+DIRECTORY_VARIABLE = "HEADWATER_SPOOL_DIR"
+
+_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/]*@")
+_TARGET_FILE = "store.json"
+
+
+def spool_root() -> Path:
+    """The directory of all spools: ``HEADWATER_SPOOL_DIR``, or where the system keeps a user's state."""
+    chosen = os.environ.get(DIRECTORY_VARIABLE)
+    return Path(chosen).expanduser() if chosen else _state_directory() / "headwater" / "spool"
+
+
+def _state_directory() -> Path:
+    try:
+        home = Path.home()
+    except RuntimeError:  # A user without an entry in the system's list, as in many containers.
+        home = Path(tempfile.gettempdir()) / f"user-{getattr(os, 'getuid', lambda: 0)()}"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support"
+    return Path(os.environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+
+
+@functools.lru_cache(maxsize=1)
+def memo() -> Memo:
+    """The digests of files that this user's processes know already."""
+    return Memo(_state_directory() / "headwater" / "digests.db")
+
+
+def shown_target(target: str) -> str:
+    """A store's address as it may be shown and kept: without password and options, a file with its whole path.
+
+    One that has no address, as a database in memory, is known by the process.
+    """
+    if not target or target in ("sqlite://", "sqlite:///:memory:"):
+        return f"memory of {socket.gethostname()}:{os.getpid()}"
+    shown = _PASSWORD.sub(r"\1@", target)
+    if "://" in shown:
+        shown = shown.partition("?")[0]
+    scheme, slashes, path = shown.partition(":///")
+    if slashes and scheme.startswith("sqlite") and path:
+        return f"sqlite:///{Path(path).absolute().as_posix()}"
+    return shown
+
+
+def spool_directory(target: str, root: Path | None = None) -> Path:
+    """The directory of a store's spool; it need not exist."""
+    name = hashlib.sha256(shown_target(target).encode()).hexdigest()[:16]
+    return (root or spool_root()) / name
+
+
+def make_spool_directory(directory: Path, target: str) -> None:
+    """Make the directory of a store's spool, for this user alone, and note in it whose it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    named = directory / _TARGET_FILE
+    if not named.exists():
+        named.write_text(json.dumps({"target": shown_target(target)}))
+
+
+def target_of(directory: Path) -> str:
+    """The store that a spool is for; empty where that cannot be read."""
+    try:
+        return str(json.loads((directory / _TARGET_FILE).read_text())["target"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
