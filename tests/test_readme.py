@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from databases import empty_database, require
 
+from headwater.embedded import open_transport
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^ *```(\w+)\n(.*?)^ *```", README, re.MULTILINE | re.DOTALL)
@@ -93,12 +95,19 @@ COMMANDS = [
 TEAMS_DATABASE = "postgresql://user:password@db.example/metadata"
 
 
-@pytest.fixture(scope="module")
-def teams_database() -> Iterator[str]:
-    """What stands for the database server of the README's examples."""
+@pytest.fixture
+def new_database() -> Iterator[str]:
+    """What stands for the database of the README's examples before there is anything in it."""
     require("postgresql")
     with empty_database("postgresql") as url:
         yield url
+
+
+@pytest.fixture
+def teams_database(new_database: str) -> str:
+    """The same once it is a store."""
+    open_transport(new_database).close()
+    return new_database
 
 
 # What a command of the story is to find, where that is more than nothing.
@@ -123,7 +132,8 @@ def test_the_command_runs(
 ) -> None:
     directory, _ = story
     if TEAMS_DATABASE in command:
-        command = command.replace(TEAMS_DATABASE, request.getfixturevalue("teams_database"))
+        database = request.getfixturevalue("new_database" if " db copy " in command else "teams_database")
+        command = command.replace(TEAMS_DATABASE, database)
     program, *arguments = shlex.split(command, comments=True)
     assert program == "headwater"
 

@@ -7,10 +7,21 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from headwater.client import Store
+    from headwater.client import File, Store, current_run, current_step, step
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "connect"]
+__all__ = ["File", "__version__", "connect", "current_run", "current_step", "step"]
+
+_RECORDING = frozenset({"File", "current_run", "current_step", "step"})
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when they are asked for: they bring gRPC along, which ``headwater --help`` does without.
+    if name not in _RECORDING:
+        raise AttributeError(f"module 'headwater' has no attribute {name!r}")
+    import headwater.client
+
+    return getattr(headwater.client, name)
 
 
 def connect(target: str, **options: Any) -> "Store":

@@ -15,7 +15,8 @@ from headwater.wire import METHODS
 class EmbeddedTransport:
     """Answers RPCs from a database in this process. Safe for threads, and across fork."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, target: str = "") -> None:
+        self.target = target
         self._database = database
         self._service = Service(database)
 
@@ -45,4 +46,5 @@ def open_transport(
     database_url: str, *, create: bool = True, private: bool = False, **options: Any
 ) -> EmbeddedTransport:
     """Open a database in this process. For the arguments see ``storage.opening.open_database``."""
-    return EmbeddedTransport(open_database(database_url, create=create, private=private, **options))
+    database = open_database(database_url, create=create, private=private, **options)
+    return EmbeddedTransport(database, database_url)

@@ -110,7 +110,9 @@ def test_what_is_refused_is_said_and_can_be_told_again(url):
     second = run("replay", "--database-url", url, "--refused")
 
     assert first.exit_code == 1
-    assert first.output.startswith(f"1 records told\n1 records refused; they lie in {directory / 'refused'}:\n")
+    assert first.output.startswith(
+        f"1 records told\n1 records refused; they lie in {directory / 'refused'}:\n"
+    )
     assert "a step ends as COMPLETE" in first.output
     assert (second.exit_code, second.output.splitlines()[0]) == (1, "0 records told")
     assert json.loads(run("status", "--json").output)[0]["refused"] == 1
@@ -135,7 +137,10 @@ def test_damaged_places_are_said(url):
     told = run("replay", "--database-url", url)
 
     assert told.exit_code == 0
-    assert told.output == f"1 records told\n1 damaged places skipped; their files lie in {directory / 'damaged'}\n"
+    assert (
+        told.output
+        == f"1 records told\n1 damaged places skipped; their files lie in {directory / 'damaged'}\n"
+    )
 
 
 def _make(url: str) -> bool:

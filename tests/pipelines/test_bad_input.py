@@ -298,7 +298,7 @@ REFUSED: dict[str, tuple[str, Message, grpc.StatusCode, str]] = {
         "StartRun",
         start(run="closed"),
         grpc.StatusCode.FAILED_PRECONDITION,
-        "run 'closed' of pipeline 'churn' is COMPLETE; set reopens to resume it, or choose another name",
+        "run 'closed' of pipeline 'churn' is COMPLETE; resume it (reopens), or choose another name",
     ),
     "runs: one that is not there": (
         "FinishRun",

@@ -13,6 +13,7 @@ from faults.serving import Serve, at_once
 from pipelines.asking import Steps, end, end_as_hit, everything, made, step, used
 
 from headwater.embedded import EmbeddedTransport
+from headwater.errors import FailedPrecondition
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 from headwater.v1 import pipelines_pb2 as pp
@@ -324,42 +325,88 @@ def test_a_step_that_another_begins_and_ends_between_two_statements_of_a_request
     raise AssertionError("a request of so many statements?")
 
 
+def complete(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepResponse) -> bool:
+    try:
+        return bool(steps.finish(end(request, outputs=[])).execution_id)
+    except (grpc.RpcError, FailedPrecondition):
+        return False
+
+
+def fail(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepResponse) -> bool:
+    try:
+        return bool(steps.finish(end(request, state=pp.FAILED)).execution_id)
+    except (grpc.RpcError, FailedPrecondition):
+        return False
+
+
+def end_expired(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepResponse) -> bool:
+    return begun.execution_id in steps.end_expired().execution_ids
+
+
+def renew(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepResponse) -> bool:
+    return bool(steps.renew(begun.lease.token).leases)
+
+
 @pytest.mark.backends("postgresql", "mysql")
 @pytest.mark.parametrize("is_careful", [False, True], ids=["at once", "step by step"])
-@pytest.mark.parametrize("ours_is_late", [False, True], ids=["somebody ends the lease", "the holder is late"])
-def test_an_end_and_the_end_of_its_lease_between_two_statements_of_each_other(
-    is_careful: bool, ours_is_late: bool, backend: str, store_url: str, steps: Steps
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        (complete, end_expired),
+        (end_expired, complete),
+        (complete, fail),
+        (fail, complete),
+        (end_expired, renew),
+        (renew, end_expired),
+    ],
+    ids=lambda action: action.__name__,
+)
+def test_what_is_said_of_an_attempt_between_two_statements_of_something_else_that_is(
+    is_careful: bool,
+    mine: Callable[..., bool],
+    theirs: Callable[..., bool],
+    backend: str,
+    store_url: str,
+    steps: Steps,
 ) -> None:
     with faulty_database(backend, store_url) as faulty:
         ours = Steps(EmbeddedTransport(faulty).call)
         ours.computed("warm")
         for moment in range(is_careful, MOST_STATEMENTS):
-            request = step(f"moment {moment}", lease_ms=1)
+            request = step(f"moment {moment}", lease_ms=200)
             begun = steps.begin(request)
-            time.sleep(0.002)
-            finisher, ender = (steps, ours) if not ours_is_late else (ours, steps)
-            work = [lambda: finisher.finish(end(request)), ender.end_expired]  # noqa: B023 (called in here)
-            theirs, mine = work if not ours_is_late else reversed(work)
+            while time.time() * 1000 <= begun.lease.expires_ms:
+                time.sleep(0.01)
             done = threading.Event()
+            said: dict[str, bool] = {}
 
             def somebody_else(
-                theirs: Callable[[], object] = theirs, done: threading.Event = done
+                request: pp.BeginStepRequest = request,
+                begun: pp.BeginStepResponse = begun,
+                said: dict[str, bool] = said,
+                done: threading.Event = done,
             ) -> None:
-                def run() -> None:
-                    theirs()
+                def work() -> None:
+                    said[theirs.__name__] = theirs(steps, request, begun)
                     done.set()
 
-                threading.Thread(target=run).start()
-                done.wait(0.3)
+                threading.Thread(target=work).start()
+                done.wait(0.1)  # Unless it waits for us, it is first.
 
             first = {0: FAULTS[backend][0]} if is_careful else {}
             faulty.plan = plan = Plan({**first, moment: somebody_else})
-            mine()
+            said[mine.__name__] = mine(ours, request, begun)
             if plan.faults:
-                return
+                return  # There is no such moment.
             assert done.wait(30)
-            execution = steps.execution(begun.execution_id)
-            assert execution.last_known_state == pb.Execution.COMPLETE, moment
-            assert "error" not in execution.properties
-            assert steps.begin(step(request.step)).decision == pp.HIT
+            state = steps.state(steps.begin(request).execution_id)
+            if "renew" in said:
+                assert (state, said["end_expired"]) == (
+                    ("RUNNING", False) if said["renew"] else ("FAILED", True)
+                ), moment
+            elif "fail" in said:
+                assert sorted(said.values()) == [False, True], moment
+                assert state == ("COMPLETE" if said["complete"] else "FAILED"), moment
+            else:
+                assert (state, said["complete"]) == ("COMPLETE", True), moment
     raise AssertionError("a request of so many statements?")

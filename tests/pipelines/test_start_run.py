@@ -179,7 +179,7 @@ def test_a_closed_run_is_opened_again_only_where_that_is_asked_for(timed: Steps,
     with pytest.raises(FailedPrecondition) as refused:
         timed.start()
     assert str(refused.value) == (
-        "run 'monday' of pipeline 'churn' is FAILED; set reopens to resume it, or choose another name"
+        "run 'monday' of pipeline 'churn' is FAILED; resume it (reopens), or choose another name"
     )
 
     clock.now_ms += 1_000

@@ -18,6 +18,7 @@ def runs(client: Any) -> list[tuple[str, str]]:
     found = sorted(client.list_contexts(type="headwater.Run"), key=lambda one: one.id)
     return [(one.name, one.properties["state"].string_value) for one in found]
 
+
 def executions(client: Any, step: str) -> list[pb.Execution]:
     """The attempts at a step, in the order in which they were recorded."""
     found = sorted(client.list_executions(type="headwater.Step"), key=lambda one: one.id)

@@ -55,10 +55,9 @@ def test_tasks_have_steps_of_their_own(client):
 
 def test_blocks_are_steps_too(client, raw):
     async def main():
-        async with client.run("churn") as run:
-            async with run.step("train", inputs={"table": raw}, version="1") as step:
-                step.output("n", value=1)
-                assert current_step() is step
+        async with client.run("churn") as run, run.step("train", inputs={"table": raw}, version="1") as step:
+            step.output("n", value=1)
+            assert current_step() is step
 
     asyncio.run(main())
     assert attempts(client) == [("train", "COMPLETE")]

@@ -4,6 +4,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from databases import empty_store
@@ -18,8 +19,6 @@ from headwater.config import ServerConfig
 from headwater.errors import HeadwaterError, InvalidRequest, Unavailable
 from headwater.server import Server
 from headwater.v1 import pipelines_pb2 as pp
-
-pytestmark = pytest.mark.backends("sqlite")
 
 
 @pytest.fixture
@@ -63,13 +62,12 @@ def with_clock(client) -> Clock:
 
 
 def clean(table, out):
-    with open(table) as source, open(out, "w") as target:
-        target.write(source.read())
+    Path(out).write_text(Path(table).read_text())
     return File(out, type="Table")
 
 
 def count(table):
-    return len(open(table).read())
+    return len(Path(table).read_text())
 
 
 def pipeline(run, raw, out):
@@ -98,7 +96,7 @@ def test_without_a_store_steps_run_and_give_the_same(connect, nowhere, raw, tmp_
     assert spooled(client) == 3 * 4
 
 
-def test_a_silent_store_costs_one_timeout_and_no_more(connect, serving, proxy, raw, tmp_path, caplog):
+def test_a_silent_store_costs_one_timeout_and_no_more(connect, proxy, raw, tmp_path, caplog):
     proxy.swallow()
     client = connect(proxy.address)
     began = time.monotonic()
@@ -131,7 +129,7 @@ def test_a_store_that_falls_silent_in_a_step_costs_one_timeout(connect, serving,
     assert following.why == "the store could not be asked"
 
 
-def test_what_happened_meanwhile_is_told_in_order_when_the_store_is_back(connect, serving, proxy, raw, tmp_path):
+def test_what_happened_meanwhile_is_told_in_order_when_the_store_is_back(connect, proxy, raw, tmp_path):
     proxy.refuse()
     client = connect(proxy.address)
     clock = with_clock(client)
@@ -288,15 +286,22 @@ def test_a_run_that_is_strict_raises(connect, nowhere):
 
 def test_a_strict_run_raises_in_mid_step(connect, serving, proxy):
     client = connect(proxy.address, retries=0)
-    with pytest.raises(HeadwaterError), client.run("churn", strict=True, timeout_s=0.5) as run:
-        with run.step("train") as step:
-            step.output("n", value=1)
-            proxy.swallow()
+    with (
+        pytest.raises(HeadwaterError),
+        client.run("churn", strict=True, timeout_s=0.5) as run,
+        run.step("train") as step,
+    ):
+        step.output("n", value=1)
+        proxy.swallow()
 
 
 def test_a_strict_run_does_not_hide_the_error_of_a_step(connect, serving, proxy):
     client = connect(proxy.address, retries=0)
-    with pytest.raises(ZeroDivisionError), client.run("churn", strict=True, timeout_s=0.5) as run, run.step("train"):
+    with (
+        pytest.raises(ZeroDivisionError),
+        client.run("churn", strict=True, timeout_s=0.5) as run,
+        run.step("train"),
+    ):
         proxy.swallow()
         raise ZeroDivisionError
 
@@ -311,15 +316,19 @@ def test_the_error_of_a_step_comes_out_although_the_store_is_away(connect, nowhe
 
 def test_wrong_use_is_said_although_the_store_is_away(connect, nowhere, tmp_path):
     client = connect(nowhere)
-    with client.run("churn") as run, pytest.raises(InvalidRequest, match="not there"):
-        with run.step("train", version="1") as step:
-            step.output("model", tmp_path / "missing")
+    with (
+        client.run("churn") as run,
+        pytest.raises(InvalidRequest, match="not there"),
+        run.step("train", version="1") as step,
+    ):
+        step.output("model", tmp_path / "missing")
 
 
 def test_a_store_that_is_not_one_of_ours_is_away(connect, tmp_path, caplog):
     """A server without the service of pipelines, such as ML Metadata's own."""
-    import grpc
     from concurrent import futures
+
+    import grpc
 
     server = grpc.server(futures.ThreadPoolExecutor(2))
     port = server.add_insecure_port("127.0.0.1:0")
@@ -380,3 +389,24 @@ def test_a_database_that_cannot_be_opened_any_more_is_away(connect, tmp_path, ra
         assert run.call(count, File(raw)) == 22
 
     assert spooled(client) == 2
+
+
+@pytest.mark.backends("postgresql", "mysql")
+def test_a_database_server_that_falls_silent_costs_one_timeout(database_url, connect):
+    from urllib.parse import urlsplit
+
+    server = urlsplit(database_url)
+    with Proxy(f"{server.hostname}:{server.port}") as proxy:
+        client = connect(proxy.url(database_url))
+        with client.run("churn", timeout_s=1) as run:
+            run.call(len, "abc")
+            proxy.swallow()
+            began = time.monotonic()
+            for number in range(5):
+                with run.step(f"step[{number}]", version="1") as step:
+                    step.output("n", value=number)
+            took_s = time.monotonic() - began
+            proxy.cut()
+
+    assert took_s < 3
+    assert spooled(client) == 5 + 1

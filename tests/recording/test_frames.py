@@ -1,4 +1,4 @@
-"""Records in a file that may be cut off or damaged anywhere: what is whole is read, what is not is skipped."""
+"""Records in a file that may be damaged anywhere: what is whole is read, what is not is skipped."""
 
 import random
 

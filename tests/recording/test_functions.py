@@ -155,13 +155,10 @@ def test_declared_names_are_given_to_the_results_in_order(client, tmp_path):
     assert list(ends(client, executions(client, "fit")[0].id)["OUTPUT"]) == ["model", "auc"]
 
 
-@pytest.mark.parametrize(
-    "result", [(1, 2, 3), {"model": 1, "other": 2}, 5, None, (1,)], ids=repr
-)
+@pytest.mark.parametrize("result", [(1, 2, 3), {"model": 1, "other": 2}, 5, None, (1,)], ids=repr)
 def test_results_that_do_not_fit_what_is_declared_fail_the_step(client, result):
-    with client.run("churn") as run:
-        with pytest.raises(InvalidRequest):
-            run.step("fit", outputs=["model", "auc"])(lambda: result)()
+    with client.run("churn") as run, pytest.raises(InvalidRequest):
+        run.step("fit", outputs=["model", "auc"])(lambda: result)()
 
     assert attempts(client) == [("fit", "FAILED")]
 
@@ -269,9 +266,11 @@ def test_what_persists_needs_a_directory(client):
 
 
 def test_what_cannot_be_pickled_fails_the_step(client, tmp_path):
-    with client.run("churn", directory=tmp_path, persist=True) as run:
-        with pytest.raises(InvalidRequest, match="cannot be pickled"):
-            run.step("load")(lambda: Opaque(lambda: 3))()
+    with (
+        client.run("churn", directory=tmp_path, persist=True) as run,
+        pytest.raises(InvalidRequest, match="cannot be pickled"),
+    ):
+        run.step("load")(lambda: Opaque(lambda: 3))()
 
     assert [path for path in tmp_path.rglob("*") if path.is_file() and "objects" in str(path)] == []
 
@@ -340,7 +339,13 @@ def test_outputs_inside_lists_and_mappings_are_inputs(client, tmp_path):
         assert run.call(merge, parts[:2], {"x": parts[2], "y": 1}, parts[3], last=parts[4]) == 10
 
     (execution,) = executions(client, "merge")
-    assert sorted(ends(client, execution.id)["INPUT"]) == ["last", "named[x]", "parts[0]", "parts[1]", "rest[0]"]
+    assert sorted(ends(client, execution.id)["INPUT"]) == [
+        "last",
+        "named[x]",
+        "parts[0]",
+        "parts[1]",
+        "rest[0]",
+    ]
 
 
 def test_an_error_of_the_function_comes_out_as_it_is(client):

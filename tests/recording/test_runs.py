@@ -11,7 +11,6 @@ from headwater.client.recording import current_run
 from headwater.errors import FailedPrecondition, InvalidRequest
 from headwater.v1 import pipelines_pb2 as pp
 
-
 CALLS: list[object] = []
 FAILS: list[bool] = []
 

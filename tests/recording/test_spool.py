@@ -130,7 +130,12 @@ def test_a_replay_without_time_does_nothing(writer, directory, store):
 
 @pytest.mark.parametrize(
     "error",
-    [errors.InvalidRequest("no"), errors.FailedPrecondition("no"), errors.NotFound("no"), errors.Internal("no")],
+    [
+        errors.InvalidRequest("no"),
+        errors.FailedPrecondition("no"),
+        errors.NotFound("no"),
+        errors.Internal("no"),
+    ],
     ids=lambda error: type(error).__name__,
 )
 def test_what_the_store_refuses_is_set_aside_with_the_reason(writer, directory, store, error):

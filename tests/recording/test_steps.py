@@ -39,20 +39,22 @@ def test_a_step_that_was_done_is_a_hit_with_the_outputs_of_then(client, raw, tmp
 
 def test_what_is_recorded_of_a_step(client, raw, tmp_path):
     out = tmp_path / "model.bin"
-    with client.run("churn", name="monday") as run:
-        with run.step(
+    with (
+        client.run("churn", name="monday") as run,
+        run.step(
             "train",
             inputs={"table": raw},
             params={"lr": 0.1, "layers": [3, 4], "nested": {"a": 1}},
             version="1",
             description="fits",
             tags={"team": "ml"},
-        ) as step:
-            out.write_text("model")
-            step.output("model", out, type="Model", properties={"framework": "sklearn"})
-            step.metric("auc", 0.91)
-            step.metric("loss", 0.5, step=0)
-            step.note(host_group="gpu")
+        ) as step,
+    ):
+        out.write_text("model")
+        step.output("model", out, type="Model", properties={"framework": "sklearn"})
+        step.metric("auc", 0.91)
+        step.metric("loss", 0.5, step=0)
+        step.note(host_group="gpu")
 
     (execution,) = executions(client, "train")
     custom = execution.custom_properties
@@ -182,7 +184,11 @@ def test_an_old_execution_is_not_hit_beyond_the_age_that_is_allowed(client, raw,
 
 def test_an_exception_fails_the_step_and_comes_out_as_it_is(client):
     error = ZeroDivisionError("no data")
-    with pytest.raises(ZeroDivisionError) as raised, client.run("churn") as run, run.step("train", version="1"):
+    with (
+        pytest.raises(ZeroDivisionError) as raised,
+        client.run("churn") as run,
+        run.step("train", version="1"),
+    ):
         raise error
 
     assert raised.value is error
@@ -199,7 +205,9 @@ def test_who_is_interrupted_has_not_failed(client, error):
         raise error
 
     assert attempts(client) == [("train", "CANCELED")]
-    assert client.list_contexts(type="headwater.Run").__next__().properties["state"].string_value == "CANCELED"
+    assert (
+        client.list_contexts(type="headwater.Run").__next__().properties["state"].string_value == "CANCELED"
+    )
 
 
 def test_a_failed_step_is_never_hit(client, raw, tmp_path):
@@ -233,36 +241,46 @@ def test_an_error_that_cannot_be_printed_is_recorded_by_its_class(client):
 
 
 def test_an_output_that_is_not_there_fails_the_step_and_says_so(client, tmp_path):
-    with client.run("churn") as run:
-        with pytest.raises(InvalidRequest, match="output 'model' is not there: nothing is at file://"):
-            with run.step("train", version="1") as step:
-                step.output("model", tmp_path / "missing.bin")
+    with (
+        client.run("churn") as run,
+        pytest.raises(InvalidRequest, match="output 'model' is not there: nothing is at file://"),
+        run.step("train", version="1") as step,
+    ):
+        step.output("model", tmp_path / "missing.bin")
 
     assert attempts(client) == [("train", "FAILED")]
     assert "'model' is not there" in executions(client, "train")[0].properties["error"].string_value
 
 
 def test_a_declared_output_that_is_not_made_fails_the_step(client):
-    with client.run("churn") as run, pytest.raises(InvalidRequest, match="declares output 'model'"):
-        with run.step("train", version="1", outputs=["model"]):
-            pass
+    with (
+        client.run("churn") as run,
+        pytest.raises(InvalidRequest, match="declares output 'model'"),
+        run.step("train", version="1", outputs=["model"]),
+    ):
+        pass
 
     assert attempts(client) == [("train", "FAILED")]
 
 
 def test_an_input_that_is_not_there_is_refused_before_the_body(client, tmp_path):
-    with client.run("churn") as run, pytest.raises(InvalidRequest, match="input 'table' is not there"):
-        with run.step("train", inputs={"table": tmp_path / "missing.csv"}):
-            raise AssertionError("the body ran")
+    with (
+        client.run("churn") as run,
+        pytest.raises(InvalidRequest, match="input 'table' is not there"),
+        run.step("train", inputs={"table": tmp_path / "missing.csv"}),
+    ):
+        raise AssertionError("the body ran")
 
     assert attempts(client) == []
 
 
 def test_a_parameter_without_canonical_form_is_named_before_the_body(client):
     with client.run("churn") as run:
-        with pytest.raises(InvalidRequest, match="parameter 'model.callback' is a function"):
-            with run.step("train", params={"model": {"callback": print}}, version="1"):
-                raise AssertionError("the body ran")
+        with (
+            pytest.raises(InvalidRequest, match=r"parameter 'model.callback' is a function"),
+            run.step("train", params={"model": {"callback": print}}, version="1"),
+        ):
+            raise AssertionError("the body ran")
         with run.step("train", params={"callback": print}, exclude="callback", version="1"):
             pass
 
@@ -381,9 +399,8 @@ def test_many_points_of_a_series_are_recorded(client):
     [("", 1.0, None), ("auc", "high", None), ("auc", 1.0, -1), ("auc", None, None), (3, 1.0, None)],
 )
 def test_what_is_no_metric_is_refused(client, name, value, step):
-    with client.run("churn") as run, run.step("train") as train:
-        with pytest.raises(InvalidRequest):
-            train.metric(name, value, step=step)
+    with client.run("churn") as run, run.step("train") as train, pytest.raises(InvalidRequest):
+        train.metric(name, value, step=step)
 
 
 # Wrong use
@@ -405,9 +422,12 @@ def test_an_output_needs_a_place_or_a_value(client, raw):
 
 
 def test_a_type_other_than_declared_is_refused(client, raw):
-    with client.run("churn") as run, pytest.raises(InvalidRequest, match="declared as 'Model'"):
-        with run.step("train", outputs={"model": "Model"}) as step:
-            step.output("model", raw, type="Data")
+    with (
+        client.run("churn") as run,
+        pytest.raises(InvalidRequest, match="declared as 'Model'"),
+        run.step("train", outputs={"model": "Model"}) as step,
+    ):
+        step.output("model", raw, type="Data")
 
 
 def test_a_step_is_finished_once(client):
@@ -439,9 +459,12 @@ def test_a_step_is_begun_once(client):
 
 
 def test_a_state_that_is_no_end_is_refused(client):
-    with client.run("churn") as run, run.step("train") as step:
-        with pytest.raises(InvalidRequest, match="'DONE' is no end of a step"):
-            step.finish(state="DONE")
+    with (
+        client.run("churn") as run,
+        run.step("train") as step,
+        pytest.raises(InvalidRequest, match="'DONE' is no end of a step"),
+    ):
+        step.finish(state="DONE")
 
 
 @pytest.mark.parametrize("name", ["", None, 3, "x" * 201])
@@ -455,9 +478,8 @@ def test_a_name_that_cannot_be_one_is_refused(client, name):
 
 @pytest.mark.parametrize("options", [{"cache": "maybe"}, {"max_age": 0}, {"environment": ["shoe_size"]}])
 def test_an_option_that_cannot_be_is_refused(client, options):
-    with client.run("churn") as run, pytest.raises(InvalidRequest):
-        with run.step("train", version="1", **options):
-            pass
+    with client.run("churn") as run, pytest.raises(InvalidRequest), run.step("train", version="1", **options):
+        pass
 
 
 def test_a_step_after_its_run_is_refused(client):

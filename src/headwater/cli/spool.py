@@ -76,7 +76,7 @@ Examples:
     "--from",
     "source",
     metavar="STORE",
-    help="The store that the records were meant for, as 'spool status' shows it, if it has another address now.",
+    help="The store as 'spool status' shows it, where it has another address now.",
 )
 @click.option("--refused", is_flag=True, help="Also tell again what the store refused before.")
 @json_option
@@ -136,7 +136,9 @@ def _print_nothing(target: str, as_json: bool) -> None:
 
     others = [one.target for one in _spools()]
     if as_json:
-        tables.print_json({"store": target, "sent": 0, "refused": 0, "damaged": 0, "left": 0, "others": others})
+        tables.print_json(
+            {"store": target, "sent": 0, "refused": 0, "damaged": 0, "left": 0, "others": others}
+        )
         return
     click.echo(f"nothing waits for {target}")
     if others:

@@ -98,6 +98,7 @@ class GrpcTransport:
         else:
             channel = grpc.insecure_channel(target, options=options)
         self._attach(channel, timeout_s, repeats_writes=retries > 0)
+        self.target = target
 
     @classmethod
     def over(cls, channel: grpc.Channel, *, timeout_s: float | None = None) -> "GrpcTransport":
@@ -110,6 +111,7 @@ class GrpcTransport:
         return transport
 
     def _attach(self, channel: grpc.Channel, timeout_s: float | None, *, repeats_writes: bool) -> None:
+        self.target = ""
         self._channel = channel
         self._timeout_s = timeout_s
         self._repeats_writes = repeats_writes

@@ -11,6 +11,10 @@ R = TypeVar("R", bound=Message)
 class Transport(Protocol):
     """Carries requests to a store and its answers back. Safe for threads."""
 
+    @property
+    def target(self) -> str:
+        """The address of the store; empty where it has none. It may hold a password."""
+
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
         """The ``<rpc>Response`` to ``request``, a ``<rpc>Request``.
 

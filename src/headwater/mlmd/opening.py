@@ -214,6 +214,7 @@ class _ReadOnly:
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self.target = transport.target
 
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
         if not METHODS[rpc].is_read:

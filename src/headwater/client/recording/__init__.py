@@ -9,6 +9,6 @@ from headwater.client.recording.decorating import step
 from headwater.client.recording.outputs import File, Output
 from headwater.client.recording.recording import Recording
 from headwater.client.recording.run import Run
-from headwater.client.recording.step import Step
+from headwater.client.recording.steps import Step
 
 __all__ = ["File", "Output", "Recording", "Run", "Step", "current_run", "current_step", "step"]

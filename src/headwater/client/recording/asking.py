@@ -89,9 +89,7 @@ def _components(options: StepOptions, given: Given, code: str) -> dict[str, str]
     return components
 
 
-def _input(
-    name: str, place: Place, storage_options: Mapping[str, Mapping[str, Any]] | None
-) -> pp.StepInput:
+def _input(name: str, place: Place, storage_options: Mapping[str, Mapping[str, Any]] | None) -> pp.StepInput:
     if isinstance(place, Output):
         return _input_of_output(name, place)
     return _input_of_file(name, place, storage_options)
@@ -110,8 +108,8 @@ def _input_of_output(name: str, output: Output) -> pp.StepInput:
     if found.uri or found.HasField("artifact_id"):
         return found
     raise InvalidRequest(
-        f"input {name!r} is output {output.name!r} of a step without fingerprint that is not recorded yet, so "
-        "nothing tells what it is; give that step code= or version=, or pass what it stands for as a parameter"
+        f"input {name!r} is output {output.name!r} of a step without fingerprint that is not recorded yet, "
+        "so nothing tells what it is; give that step code= or version="
     )
 
 

@@ -58,7 +58,9 @@ def given_of_call(
     return _given(arguments, declared=declared, exclude=exclude, further=further, params=params)
 
 
-def _arguments(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def _arguments(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
     try:
         signature = inspect.signature(function)
     except ValueError:  # Some functions that are written in C do not tell theirs.
@@ -135,7 +137,8 @@ def _add_declared(given: Given, name: str, value: object) -> None:
             _add_declared(given, f"{name}[{key}]", item)
     else:
         raise InvalidRequest(
-            f"input {name!r} is of type {type(value).__name__!r}; give a path, a URI, a File or an output of a step"
+            f"input {name!r} is of type {type(value).__name__!r}; give a path, a URI, a File, or an output "
+            "of a step"
         )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from headwater.client.recording.run import Run
-    from headwater.client.recording.step import Step
+    from headwater.client.recording.steps import Step
 
 _run: "ContextVar[Run | None]" = ContextVar("headwater_run", default=None)
 _step: "ContextVar[Step | None]" = ContextVar("headwater_step", default=None)

@@ -16,7 +16,7 @@ from headwater.client.recording.binding import given_of_call, with_values
 from headwater.client.recording.options import CacheOptions, StepOptions, name_of, step_options
 from headwater.client.recording.outputs import File, Output
 from headwater.client.recording.returning import Item, is_place, items_of, result_of
-from headwater.client.recording.step import Step
+from headwater.client.recording.steps import Step
 from headwater.errors import FailedPrecondition, InvalidRequest
 
 if TYPE_CHECKING:
@@ -205,7 +205,9 @@ class Call:
             raise FailedPrecondition(
                 f"persist needs a directory to keep output {item.name!r} in: client.run(..., directory=...)"
             )
-        path = keeping.write_pickle(item.value, run.directory, run.pipeline, self.step.name, self.step.key, item.name)
+        path = keeping.write_pickle(
+            item.value, run.directory, run.pipeline, self.step.name, self.step.key, item.name
+        )
         properties = {
             **returned,
             keeping.FORMAT: keeping.PICKLE,
@@ -235,7 +237,9 @@ class Call:
         options = replace(self._options, force=True)
         again = Call(self.function, options, self._run, self._given_args, self._given_kwargs)
         if inspect.iscoroutinefunction(self.function):
-            raise FailedPrecondition(f"step {self.step.name!r} is async and cannot be lazy; give it persist=True")
+            raise FailedPrecondition(
+                f"step {self.step.name!r} is async and cannot be lazy; give it persist=True"
+            )
         again.step.begin()
         with again.step:
             again.keep(again.function(*again.args, **again.kwargs))

@@ -107,13 +107,11 @@ class Made:
                 self.content = digest_of(file.place, memo=memo(), storage_options=options)
             except NotFound as error:
                 raise InvalidRequest(
-                    f"output {output.name!r} is not there: nothing is at {output.uri}; write it before the step "
-                    "ends, or do not declare it"
+                    f"output {output.name!r} is not there: nothing is at {output.uri}; write it before the "
+                    "step ends, or do not declare it"
                 ) from error
             except HeadwaterError as error:
-                logger.warning(
-                    "output %r cannot be read, so its step is not reused: %s", output.name, error
-                )
+                logger.warning("output %r cannot be read, so its step is not reused: %s", output.name, error)
                 return
         output.digest, output.size_bytes = self.content.digest, self.content.size_bytes
 
@@ -136,9 +134,7 @@ def _preview(of: object, redact: Sequence[str]) -> dict[str, Any] | None:
 
 def made_of_file(name: str, file: File, *, type_: str, with_manifest: bool = False) -> Made:
     """An output that lies somewhere."""
-    output = Output(
-        name, type=type_, uri=canonical_uri(file.place), properties=dict(file.properties)
-    )
+    output = Output(name, type=type_, uri=canonical_uri(file.place), properties=dict(file.properties))
     return Made(output, file, metrics=dict(file.metrics), with_manifest=with_manifest)
 
 
@@ -170,4 +166,3 @@ def made_of_value(
     if preview:
         made.preview = _preview(value, redact)
     return made
-

@@ -9,7 +9,7 @@ from headwater.errors import InvalidRequest
 from headwater.v1 import pipelines_pb2 as pp
 
 _Mode = pp.CachePolicy.Mode
-_MODES: Mapping[object, "pp.CachePolicy.Mode.ValueType"] = {
+_MODES: Mapping[object, "pp.CachePolicy.Mode"] = {
     True: _Mode.READ_AND_WRITE,
     "on": _Mode.READ_AND_WRITE,
     False: _Mode.OFF,
@@ -25,7 +25,7 @@ class CacheOptions:
     """How a step uses the cache. ``None`` takes what the run says."""
 
     cache: "bool | str | None" = None
-    """``"on"``, ``"read"`` (hits, is never hit by others), ``"write"`` (runs, others may hit it), ``"off"``."""
+    """``"on"``, ``"read"`` (hits, is not hit by others), ``"write"`` (runs, others may hit it), ``"off"``."""
     max_age: "timedelta | float | None" = None
     """Executions that finished longer ago are not hit. Seconds, or a timedelta."""
     salt: str | None = None
@@ -37,7 +37,7 @@ class CacheOptions:
     """How long to wait, in seconds, for another that is computing the same; then it is computed here too."""
     never_waits: bool | None = None
     persist: bool | None = None
-    """Keep objects that a function returns, pickled, under the run's directory, so that they can be reused."""
+    """Keep objects that a function returns, pickled, in the run's directory, so that they can be reused."""
 
     def over(self, other: "CacheOptions") -> "CacheOptions":
         """These options, and those of ``other`` where these say nothing."""

@@ -60,7 +60,9 @@ class File(os.PathLike[str]):
 def _local(place: "str | os.PathLike[str]") -> str:
     found = local_path(place)
     if found is None:
-        raise FailedPrecondition(f"{os.fspath(place)} is not on this machine; open it by its uri, with fsspec")
+        raise FailedPrecondition(
+            f"{os.fspath(place)} is not on this machine; open it by its uri, with fsspec"
+        )
     return str(found)
 
 
@@ -188,10 +190,11 @@ class Output(os.PathLike[str]):
             )
         if self.artifact_id is None:
             raise FailedPrecondition(
-                f"the store does not know output {self.name!r} yet: its step is not finished, or the store is away"
+                f"the store does not know output {self.name!r} yet: its step is not finished, "
+                "or the store is away"
             )
         store: Any = self._store
-        return store.artifact(self.artifact_id) if hasattr(store, "artifact") else store.get_artifact(self.artifact_id)
+        return store.artifact(self.artifact_id)
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(vars(self))

@@ -43,7 +43,7 @@ def memo() -> Memo:
 
 
 def shown_target(target: str) -> str:
-    """A store's address as it may be shown and kept: without password and options, a file with its whole path.
+    """A store's address as it may be shown and kept: without password and options, files by whole paths.
 
     One that has no address, as a database in memory, is known by the process.
     """

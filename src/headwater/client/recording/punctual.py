@@ -20,9 +20,7 @@ T = TypeVar("T")
 _GRACE_S = 0.2
 
 
-def ask_in_time(
-    transport: Transport, request: Message, response_class: type[R], *, timeout_s: float
-) -> R:
+def ask_in_time(transport: Transport, request: Message, response_class: type[R], *, timeout_s: float) -> R:
     """The answer to ``request``, after ``timeout_s`` at most.
 
     Raises:
@@ -56,4 +54,4 @@ def _in_thread(function: Callable[[], T], timeout_s: float) -> T:
         return results[0]
     if failures:
         raise failures[0]
-    raise DeadlineExceeded(f"the database did not answer within {timeout_s:g} s")
+    raise DeadlineExceeded(f"the database did not answer within {timeout_s:.1f} s")

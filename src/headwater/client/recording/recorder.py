@@ -77,7 +77,7 @@ class Manner:
 
 
 class Recorder:
-    """Safe for threads, and across fork: a child begins anew, without leases and with a spool file of its own."""
+    """Safe for threads, and across fork: a child begins anew, without leases and with its own spool file."""
 
     def __init__(
         self, transport: Transport, *, breaker: Breaker | None = None, spool_root: Path | None = None

@@ -163,7 +163,9 @@ def _checked(name: object, what: str, longest: int) -> str:
     if not isinstance(name, str) or not name:
         raise InvalidRequest(f"the name of {what} must be text that is not empty, and is {name!r}")
     if len(name) > longest:
-        raise InvalidRequest(f"the name of {what} has {len(name)} characters, and at most {longest}: {name!r:.60}")
+        raise InvalidRequest(
+            f"the name of {what} has {len(name)} characters, and at most {longest}: {name!r:.60}"
+        )
     return name
 
 

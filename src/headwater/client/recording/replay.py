@@ -98,7 +98,7 @@ def replay(
             done.why_stopped = "another process is replaying this spool"
             return done
         for place, path in enumerate(chosen):
-            _replay_file(path, send, done, until, on_answer, on_progress)
+            _replay_file(path, send, done, until, on_answer=on_answer, on_progress=on_progress)
             if done.why_stopped:
                 done.left = len(chosen) - place
                 break
@@ -110,6 +110,7 @@ def _replay_file(
     send: Send,
     done: Replayed,
     until: float | None,
+    *,
     on_answer: Callable[[Message, Message], None] | None,
     on_progress: Callable[[Path, int], None] | None,
 ) -> None:

@@ -12,7 +12,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from headwater.client.recording import keeping
 from headwater.client.recording.outputs import Output
@@ -47,9 +47,11 @@ def items_of(result: object, declared: Mapping[str, str]) -> list[Item]:
             f"{len(names)} outputs are declared ({', '.join(names)}), and a single "
             f"{type(result).__name__} was returned; return a tuple or a mapping of them"
         )
-    if kind == "" or len(names) == 1 and kind != "dict" or _is_one(result, names):
+    if kind == "" or (len(names) == 1 and kind != "dict") or _is_one(result, names):
         return [Item(names[0] if names else ALONE, result, json.dumps(["", 0, ""]))]
-    pairs = list(result.items()) if isinstance(result, dict) else list(enumerate(result))  # type: ignore[call-overload]  # a list or a tuple
+    pairs = (
+        list(result.items()) if isinstance(result, dict) else list(enumerate(cast("list[object]", result)))
+    )
     if kind == "dict":
         unknown = [key for key, _ in pairs if names and key not in names]
         if unknown:

@@ -15,12 +15,13 @@ from headwater.client.capture.environment import environment
 from headwater.client.capture.git import repository_state
 from headwater.client.capture.trigger import owner, trigger
 from headwater.client.recording import awaiting, current
+from headwater.client.recording.attempt import Attempt
 from headwater.client.recording.decorating import as_step
 from headwater.client.recording.ending import Stopwatch, error_text
 from headwater.client.recording.options import CacheOptions, StepOptions, name_of, step_options
 from headwater.client.recording.recorder import Manner, Recorder
 from headwater.client.recording.replay import JUDGED
-from headwater.client.recording.step import Step
+from headwater.client.recording.steps import Step
 from headwater.errors import FailedPrecondition, HeadwaterError, InvalidRequest
 from headwater.v1 import pipelines_pb2 as pp
 
@@ -81,7 +82,7 @@ class Run:
         self._process_id = os.getpid()
         self._token = ""
         self._watch = Stopwatch()
-        self._steps: dict[str, Step] = {}
+        self._steps: dict[str, Attempt] = {}
         self._before: Run | None = None
 
     # Steps
@@ -165,10 +166,12 @@ class Run:
         """Options of a step that was described apart from a run."""
         return replace(options, cache=options.cache.over(self.cache))
 
-    def add_step(self, step: Step) -> None:
+    def add_step(self, step: Attempt) -> None:
+        """Know of a step that was begun here."""
         self._steps[step.key] = step
 
-    def forget_step(self, step: Step) -> None:
+    def forget_step(self, step: Attempt) -> None:
+        """It is finished."""
         self._steps.pop(step.key, None)
 
     # Start and end
@@ -186,8 +189,9 @@ class Run:
     def check_open(self) -> None:
         """Raises FailedPrecondition if steps cannot be begun."""
         if self._state != "open":
+            is_what = "over" if self._state == "closed" else "not started"
             raise FailedPrecondition(
-                f"run {self.name!r} of {self.pipeline!r} is {'over' if self._state == 'closed' else 'not started'}; "
+                f"run {self.name!r} of {self.pipeline!r} is {is_what}; "
                 "begin its steps inside 'with client.run(...) as run:'"
             )
 
@@ -249,7 +253,9 @@ class Run:
             return
         self.check_open()
         if state not in ("COMPLETE", "FAILED", "CANCELED"):
-            raise InvalidRequest(f"state={state!r} is no end of a run; use 'COMPLETE', 'FAILED' or 'CANCELED'")
+            raise InvalidRequest(
+                f"state={state!r} is no end of a run; use 'COMPLETE', 'FAILED' or 'CANCELED'"
+            )
         for step in list(self._steps.values()):
             logger.warning("step %r was begun and not finished before its run ended", step.name)
             step.finish(state="FAILED", error="the run ended before the step was finished")
@@ -258,7 +264,7 @@ class Run:
         if self._joins:
             return
         request = pp.FinishRunRequest(
-            pipeline=self.pipeline, run=self.name, state=pp.State.Value(state), end_ms=self._watch.end_ms
+            pipeline=self.pipeline, run=self.name, state=state, end_ms=self._watch.end_ms
         )
         request.error = error_text(error) if isinstance(error, BaseException) else error
         try:
@@ -312,8 +318,8 @@ class Run:
 
     def __reduce__(self) -> Any:
         raise TypeError(
-            f"run {self.name!r} cannot be sent to another process; send its pipeline and name, and join it there: "
-            f"client.run({self.pipeline!r}, name={self.name!r}, join=True)"
+            f"run {self.name!r} cannot be sent to another process; send its pipeline and name, and join it "
+            f"there: client.run({self.pipeline!r}, name={self.name!r}, join=True)"
         )
 
     def __repr__(self) -> str:

@@ -24,7 +24,9 @@ class Metrics:
             InvalidRequest: no number, a negative ``step``, or a name that cannot be one.
         """
         if not isinstance(name, str) or not 0 < len(name) <= _LONGEST_NAME:
-            raise InvalidRequest(f"a metric's name must be text of 1 to {_LONGEST_NAME} characters: {name!r:.60}")
+            raise InvalidRequest(
+                f"a metric's name must be text of 1 to {_LONGEST_NAME} characters: {name!r:.60}"
+            )
         try:
             metric = pp.Metric(name=name, value=float(value), time_ms=time.time_ns() // 1_000_000)
         except (TypeError, ValueError, OverflowError) as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from headwater.client.recording import awaiting, current
 
 if TYPE_CHECKING:
-    from headwater.client.recording.step import Step
+    from headwater.client.recording.steps import Step
 
 
 class Lasting:
@@ -48,7 +48,7 @@ class Current:
 
     def __init__(self, step: "Step") -> None:
         self._step = step
-        self._before: "Step | None" = None
+        self._before: Step | None = None
 
     def __enter__(self) -> None:
         self._before = current.enter_step(self._step)

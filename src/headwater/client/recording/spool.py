@@ -52,7 +52,7 @@ def used_bytes(directory: Path) -> int:
 
 
 class SpoolWriter:
-    """Appends the records of this process to the spool of a store. Safe for threads; a forked child has its own.
+    """Appends the records of this process to a store's spool. Safe for threads; a forked child has its own.
 
     The first record makes the file.
     """
@@ -141,7 +141,10 @@ class SpoolWriter:
         self._path, self._size, self._room = path, 0, 0
 
     def close(self) -> list[Path]:
-        """Let the file be replayed; the files of this process that are still there. Later records make another."""
+        """Let the file be replayed; the files of this process that are still there.
+
+        Later records make another.
+        """
         with self._lock:
             self._close()
             self._pending = [path for path in self._pending if path.exists()]

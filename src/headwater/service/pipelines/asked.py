@@ -38,9 +38,14 @@ class Asked:
     lease_ms: int
 
     @property
+    def may_read(self) -> bool:
+        """Whether its policy lets it be a hit."""
+        return self.request.cache.mode in (_Mode.READ_AND_WRITE, _Mode.READ)
+
+    @property
     def reads(self) -> bool:
         """Whether it may be a hit."""
-        return bool(self.fingerprint) and self.request.cache.mode in (_Mode.READ_AND_WRITE, _Mode.READ)
+        return bool(self.fingerprint) and self.may_read
 
     @property
     def writes(self) -> bool:

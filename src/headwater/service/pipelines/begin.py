@@ -278,10 +278,10 @@ def why_not(
             text=f"done before, but {refused[0]}",
             nearest_execution_id=step.request.refused[0].execution_id,
         )
+    if not step.may_read:
+        return pp.Miss(why=pp.Miss.POLICY, text="its cache policy is to run always")
     if not step.fingerprint:
         return pp.Miss(why=pp.Miss.NO_FINGERPRINT, text=f"no fingerprint: {step.without_fingerprint}")
-    if not step.reads:
-        return pp.Miss(why=pp.Miss.POLICY, text="its cache policy is to run always")
     if is_too_old:
         return pp.Miss(
             why=pp.Miss.TOO_OLD,

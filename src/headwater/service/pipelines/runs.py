@@ -97,10 +97,11 @@ def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_
     if state != "RUNNING" and not request.reopens:
         raise FailedPrecondition(
             f"run {request.run!r} of pipeline {request.pipeline!r} is {state}; "
-            "set reopens to resume it, or choose another name"
+            "resume it (reopens), or choose another name"
         )
     # As it is stored but for its properties, so that saying the same again changes nothing.
     run = copied(stored)
+    assert isinstance(run, pb.Context)
     run.ClearField("properties")
     run.ClearField("custom_properties")
     _describe(run, request)
