@@ -150,3 +150,26 @@ def _ask(connection, method: str, request: bytes) -> tuple[int, bytes]:
     while (outcome := connection.receive()) is None:
         pass
     return outcome
+
+
+def test_steps_are_recorded_by_each_way(backend, places):
+    *options, _, _ = places
+    size = ["--executions", "300" if backend == "sqlite" else "1k"]
+
+    measured = json.loads(run_script("steps.py", "record", *size, "--backend", backend, *options))
+
+    assert set(measured["ms_a_step"]) == {"headwater", "mlmd", "lean"}
+    assert all(measured["ms_a_step"].values())
+
+
+@pytest.mark.backends("sqlite")
+def test_steps_that_are_done_are_found(backend, places):
+    *options, _, _ = places
+    what = ["look-up", "--executions", "300", "--seconds", "0.5", "--clients", "2"]
+
+    assert json.loads(run_script("steps.py", *what, *options))["per_second"] > 0
+
+
+@pytest.mark.backends("sqlite")
+def test_fingerprints_are_timed(backend):
+    assert "%" in run_script("fingerprints.py")

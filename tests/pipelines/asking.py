@@ -56,7 +56,7 @@ def step(
     never_waits: bool = False,
     **more: Any,
 ) -> pp.BeginStepRequest:
-    """What BeginStep is sent for a step with one parameter and one input. Each request has a key of its own."""
+    """What BeginStep is sent for a step with one parameter and one input, under a new key."""
     request = {
         "pipeline": "churn",
         "run": run,

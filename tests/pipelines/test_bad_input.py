@@ -72,7 +72,10 @@ BEGIN: dict[str, tuple[pp.BeginStepRequest, str]] = {
         step(pipeline="a/b"),
         "the pipeline 'a/b' has a slash in its name, which parts a pipeline from its runs",
     ),
-    "a long pipeline": (step(pipeline="p" * 101), "the name of a pipeline has 101 bytes, and at most 100: 'ppp"),
+    "a long pipeline": (
+        step(pipeline="p" * 101),
+        "the name of a pipeline has 101 bytes, and at most 100: 'ppp",
+    ),
     "a long run": (step(run="r" * 141), "the name of a run has 141 bytes, and at most 140: 'rrr"),
     "a long step": (step("é" * 101), "the name of a step has 202 bytes, and at most 200: 'ééé"),
     "a long key": (step(key="k" * 256), "has 256 bytes, and at most 255: 'kkk"),
@@ -98,7 +101,10 @@ BEGIN: dict[str, tuple[pp.BeginStepRequest, str]] = {
     "a NUL in a description": (step(description="\0"), "property 'description' contains a NUL"),
     "a text that ML Metadata reserves": (step(description="__MLMD_NULL__"), "which ML Metadata reserves"),
     "a negative lease": (step(lease_ms=-1), "lease_ms must be from 0 to 86400000, a day, and is -1"),
-    "a long lease": (step(lease_ms=86_400_001), "lease_ms must be from 0 to 86400000, a day, and is 86400001"),
+    "a long lease": (
+        step(lease_ms=86_400_001),
+        "86400000, a day, and is 86400001",
+    ),
     "a negative age": (step(max_age_ms=-1), "max_age_ms is negative: -1"),
     "an unknown mode": (step(cache=pp.CachePolicy(mode=9)), "there is no cache mode 9"),
     "no code": (
@@ -166,7 +172,10 @@ BEGIN: dict[str, tuple[pp.BeginStepRequest, str]] = {
 }
 FINISH: dict[str, tuple[pp.FinishStepRequest, str]] = {
     "no key": (end(""), "the key of a step, the caller's own id of the attempt, is empty"),
-    "no state": (ended(state=0), "a step ends as COMPLETE, FAILED, CANCELED or CACHED; set state to one of them"),
+    "no state": (
+        ended(state=0),
+        "a step ends as COMPLETE, FAILED, CANCELED or CACHED; set state to one of them",
+    ),
     "running": (ended(state=pp.RUNNING), "a step ends as COMPLETE, FAILED, CANCELED or CACHED"),
     "an unknown state": (ended(state=77), "a step ends as COMPLETE, FAILED, CANCELED or CACHED"),
     "a NUL in the error": (ended(error="\0"), "the error of a step contains a NUL character"),
@@ -224,13 +233,21 @@ RUNS: dict[str, tuple[str, Message, str]] = {
     "start without pipeline": ("StartRun", start(pipeline=""), "the name of a pipeline is empty"),
     "start without run": ("StartRun", start(run=""), "the name of a run is empty"),
     "a slash in a pipeline": ("StartRun", start(pipeline="a/b"), "has a slash in its name"),
-    "a lease of two days": ("StartRun", start(lease_ms=2 * 86_400_000), "lease_ms must be from 0 to 86400000"),
+    "a lease of two days": (
+        "StartRun",
+        start(lease_ms=2 * 86_400_000),
+        "lease_ms must be from 0 to 86400000",
+    ),
     "a planned step without name": (
         "StartRun",
         start(steps=[pp.StartRunRequest.PlannedStep()]),
         "the name of a step is empty",
     ),
-    "a parent without run": ("StartRun", start(parent=pp.RunName(pipeline="a")), "the name of a run is empty"),
+    "a parent without run": (
+        "StartRun",
+        start(parent=pp.RunName(pipeline="a")),
+        "the name of a run is empty",
+    ),
     "its own parent": (
         "StartRun",
         start(parent=pp.RunName(pipeline="churn", run="tuesday")),
@@ -280,7 +297,7 @@ REFUSED: dict[str, tuple[str, Message, grpc.StatusCode, str]] = {
         "FinishStep",
         end("nobody's"),
         NOT_FOUND,
-        "no step was begun with the key \"nobody's\"; call BeginStep first",
+        'no step was begun with the key "nobody\'s"; call BeginStep first',
     ),
     "finish: a hit of what is not there": (
         "FinishStep",

@@ -47,7 +47,7 @@ def test_a_step_whose_server_was_killed_is_finished_at_the_next(serve: Serve, fi
 
 
 class Writers:
-    """Programs that record step after step, and send again what was not answered, to whatever server is there."""
+    """Programs that record step after step, and send again what was not answered, to any server there is."""
 
     def __init__(self, serving: Serving) -> None:
         self.go_on_at(serving)
@@ -116,9 +116,13 @@ def test_steps_of_many_go_on_while_their_server_is_killed_and_restarted(serve: S
     assert {one.external_id: one.id for one in executions} == writers.finished
     assert {one.last_known_state for one in executions} == {pb.Execution.COMPLETE}
     ids = [one.id for one in executions]
-    events = steps.call("GetEventsByExecutionIDs", rpc.GetEventsByExecutionIDsRequest(execution_ids=ids)).events
+    events = steps.call(
+        "GetEventsByExecutionIDs", rpc.GetEventsByExecutionIDsRequest(execution_ids=ids)
+    ).events
     ends = Counter((event.execution_id, pb.Event.Type.Name(event.type)) for event in events)
-    assert ends == Counter({(one, type_): count for one in ids for type_, count in (("INPUT", 1), ("OUTPUT", 2))})
+    assert ends == Counter(
+        {(one, type_): count for one in ids for type_, count in (("INPUT", 1), ("OUTPUT", 2))}
+    )
     artifacts = steps.call("GetArtifacts", rpc.GetArtifactsRequest()).artifacts
     raw = [one for one in artifacts if one.external_id.startswith("raw:")]
     assert (len(raw), len(artifacts)) == (1, 1 + 2 * len(ids))

@@ -66,9 +66,7 @@ def test_numbers_of_fields_are_never_used_twice_nor_left_out() -> None:
     for message in all_messages():
         proto = descriptor_pb2.DescriptorProto()
         message.CopyToProto(proto)
-        reserved = {
-            number for given in proto.reserved_range for number in range(given.start, given.end)
-        }
+        reserved = {number for given in proto.reserved_range for number in range(given.start, given.end)}
         numbers = {field.number for field in message.fields}
         assert numbers | reserved == set(range(1, len(numbers | reserved) + 1)), message.full_name
 
@@ -77,52 +75,59 @@ def test_the_fields_that_the_first_clients_send_keep_their_numbers() -> None:
     def numbers(message: Descriptor) -> dict[str, int]:
         return {field.name: field.number for field in message.fields}
 
-    assert numbers(pp.BeginStepRequest.DESCRIPTOR).items() >= {
-        "pipeline": 1,
-        "run": 2,
-        "step": 3,
-        "key": 4,
-        "worker": 5,
-        "lease_ms": 6,
-        "components": 7,
-        "inputs": 8,
-        "cache": 9,
-        "parameters": 10,
-        "code": 11,
-        "environment": 12,
-        "description": 13,
-        "tags": 14,
-        "start_ms": 15,
-        "refused": 16,
-        "custom_properties": 17,
-    }.items()
-    assert numbers(pp.FinishStepRequest.DESCRIPTOR).items() >= {
-        "key": 1,
-        "state": 2,
-        "outputs": 3,
-        "metrics": 4,
-        "error": 5,
-        "usage": 6,
-        "end_ms": 7,
-        "begin": 8,
-        "cached_execution_id": 9,
-        "amends": 10,
-        "custom_properties": 11,
-    }.items()
-    assert numbers(pp.BeginStepResponse.DESCRIPTOR).items() >= {
-        "decision": 1,
-        "fingerprint": 2,
-        "execution_id": 3,
-        "attempt": 4,
-        "lease": 5,
-        "outputs": 6,
-        "holder": 7,
-        "retry_after_ms": 8,
-        "miss": 9,
-        "run_id": 10,
-        "pipeline_id": 11,
-        "state": 12,
-        "input_artifact_ids": 13,
-    }.items()
-
-
+    assert (
+        numbers(pp.BeginStepRequest.DESCRIPTOR).items()
+        >= {
+            "pipeline": 1,
+            "run": 2,
+            "step": 3,
+            "key": 4,
+            "worker": 5,
+            "lease_ms": 6,
+            "components": 7,
+            "inputs": 8,
+            "cache": 9,
+            "parameters": 10,
+            "code": 11,
+            "environment": 12,
+            "description": 13,
+            "tags": 14,
+            "start_ms": 15,
+            "refused": 16,
+            "custom_properties": 17,
+        }.items()
+    )
+    assert (
+        numbers(pp.FinishStepRequest.DESCRIPTOR).items()
+        >= {
+            "key": 1,
+            "state": 2,
+            "outputs": 3,
+            "metrics": 4,
+            "error": 5,
+            "usage": 6,
+            "end_ms": 7,
+            "begin": 8,
+            "cached_execution_id": 9,
+            "amends": 10,
+            "custom_properties": 11,
+        }.items()
+    )
+    assert (
+        numbers(pp.BeginStepResponse.DESCRIPTOR).items()
+        >= {
+            "decision": 1,
+            "fingerprint": 2,
+            "execution_id": 3,
+            "attempt": 4,
+            "lease": 5,
+            "outputs": 6,
+            "holder": 7,
+            "retry_after_ms": 8,
+            "miss": 9,
+            "run_id": 10,
+            "pipeline_id": 11,
+            "state": 12,
+            "input_artifact_ids": 13,
+        }.items()
+    )

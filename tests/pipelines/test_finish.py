@@ -227,7 +227,8 @@ def test_a_finish_that_brings_another_begin_is_refused(steps: Steps) -> None:
         steps.finish(end(request, begin=other))
 
     assert str(refused.value) == (
-        f"the key {request.key!r} is that of another attempt, at step 'train'; take a new one for each attempt"
+        f"the key {request.key!r} is that of another attempt, at step 'train'; "
+        "take a new one for each attempt"
     )
 
 
@@ -376,7 +377,9 @@ def test_a_type_of_the_user_that_declares_our_property_otherwise_is_named(steps:
     request = step()
     steps.begin(request)
 
-    with pytest.raises(AlreadyExists, match="type 'Scan' is stored with property 'digest' as INT, not STRING"):
+    with pytest.raises(
+        AlreadyExists, match="type 'Scan' is stored with property 'digest' as INT, not STRING"
+    ):
         steps.finish(end(request, outputs=[made(type="Scan")]))
 
 

@@ -171,7 +171,8 @@ def test_a_key_that_is_used_for_another_step_is_refused(
         steps.begin(step(**other, key=request.key))
 
     assert str(refused.value) == (
-        f"the key {request.key!r} is that of another attempt, at step 'train'; take a new one for each attempt"
+        f"the key {request.key!r} is that of another attempt, at step 'train'; "
+        "take a new one for each attempt"
     )
     assert everything(steps.call) == before
 
@@ -200,8 +201,8 @@ def test_a_second_finish_that_says_something_else_is_refused(other: dict[str, ob
         steps.finish(end(request, **other))
 
     assert str(refused.value) == (
-        f"step 'train' with the key {request.key!r} was finished before, as COMPLETE and not as this request has "
-        "it; set amends to correct state and error"
+        f"step 'train' with the key {request.key!r} was finished before, as COMPLETE and not as this request "
+        "has it; set amends to correct state and error"
     )
     assert everything(steps.call) == before
 

@@ -140,7 +140,9 @@ def test_a_failure_that_comes_late_keeps_its_own_error(timed: Steps, clock: Cloc
     assert timed.execution(begun.execution_id).properties["error"].string_value == "no rows"
 
 
-def test_a_finish_in_time_although_the_lease_was_over_is_none_that_lost_it(timed: Steps, clock: Clock) -> None:
+def test_a_finish_in_time_although_the_lease_was_over_is_none_that_lost_it(
+    timed: Steps, clock: Clock
+) -> None:
     request = step()
     timed.begin(request)
     clock.now_ms += 600_000

@@ -1,4 +1,4 @@
-"""What a generic client of ML Metadata finds of pipelines, compared whole; and ML Metadata's own engine too."""
+"""What a generic client of ML Metadata finds of pipelines, compared whole; and its own engine too."""
 
 import json
 from pathlib import Path
@@ -266,7 +266,10 @@ def test_a_generic_client_finds_attempts_by_what_they_were_given(timed: Steps, c
     fingerprint = answers["prepare"].fingerprint
     both = [answers["prepared"].execution_id, answers["cached"].execution_id]
     assert found(f"properties.fingerprint.string_value = '{fingerprint}'") == both
-    assert found("custom_properties.`parameter.lr`.double_value > 0.05 AND last_known_state = CACHED") == both[1:]
+    assert (
+        found("custom_properties.`parameter.lr`.double_value > 0.05 AND last_known_state = CACHED")
+        == both[1:]
+    )
     assert found("custom_properties.`metric.rows`.double_value = 1.0") == both[:1]
     assert found("contexts_r.name = 'churn/tuesday'") == both[1:]
 

@@ -325,6 +325,10 @@ def test_a_step_that_another_begins_and_ends_between_two_statements_of_a_request
     raise AssertionError("a request of so many statements?")
 
 
+Action = Callable[[Steps, pp.BeginStepRequest, pp.BeginStepResponse], bool]
+"""What is said of an attempt, and whether it was accepted."""
+
+
 def complete(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepResponse) -> bool:
     try:
         return bool(steps.finish(end(request, outputs=[])).execution_id)
@@ -350,7 +354,7 @@ def renew(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepRespons
 @pytest.mark.backends("postgresql", "mysql")
 @pytest.mark.parametrize("is_careful", [False, True], ids=["at once", "step by step"])
 @pytest.mark.parametrize(
-    ("mine", "theirs"),
+    "actions",
     [
         (complete, end_expired),
         (end_expired, complete),
@@ -359,16 +363,12 @@ def renew(steps: Steps, request: pp.BeginStepRequest, begun: pp.BeginStepRespons
         (end_expired, renew),
         (renew, end_expired),
     ],
-    ids=lambda action: action.__name__,
+    ids=lambda actions: " and ".join(action.__name__ for action in actions),
 )
 def test_what_is_said_of_an_attempt_between_two_statements_of_something_else_that_is(
-    is_careful: bool,
-    mine: Callable[..., bool],
-    theirs: Callable[..., bool],
-    backend: str,
-    store_url: str,
-    steps: Steps,
+    is_careful: bool, actions: tuple[Action, Action], backend: str, store_url: str, steps: Steps
 ) -> None:
+    mine, theirs = actions
     with faulty_database(backend, store_url) as faulty:
         ours = Steps(EmbeddedTransport(faulty).call)
         ours.computed("warm")

@@ -229,11 +229,13 @@ def rows_read(backend: str) -> int:
     """How many rows MySQL has read since it was started, in whatever way; others do not tell."""
     if backend != "mysql":
         return 0
-    return sum(int(count) for _, count in server_of(backend).execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'"))
+    return sum(
+        int(count) for _, count in server_of(backend).execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'")
+    )
 
 
 def record_many(connection: sa.Connection, execution_id: int) -> None:
-    """Copies of an attempt in the same run, every other one at another step."""
+    """Copies of an attempt in the same run, every other one at another step, with ids that nobody gets."""
     for table, column in (
         (schema.execution_table, "id"),
         (schema.execution_property_table, "node_id"),
@@ -242,20 +244,18 @@ def record_many(connection: sa.Connection, execution_id: int) -> None:
         (schema.event_table, "execution_id"),
     ):
         rows = connection.execute(sa.select(table).where(table.c[column] == execution_id)).mappings().all()
-        copies = [
-            _copied(row, column, execution_id, number) for number in range(1_000, 1_000 + MANY) for row in rows
-        ]
+        copies = [_copied(row, column, number) for number in range(1_000, 1_000 + MANY) for row in rows]
         for start in range(0, len(copies), 1_000):
             connection.execute(sa.insert(table), copies[start : start + 1_000])
     connection.commit()
 
 
-def _copied(row: Mapping[str, Any], column: str, execution_id: int, number: int) -> dict[str, Any]:
-    copy = {**row, column: execution_id + number}
-    if column != "id":
-        copy.pop("id", None)
+def _copied(row: Mapping[str, Any], column: str, number: int) -> dict[str, Any]:
+    copy = {**row, column: number - 2 * MANY}
+    if column == "id":
+        copy |= {name: f"{row[name]}#{number}" for name in ("name", "external_id")}
     else:
-        copy |= {name: f"{row[name]} {number}" for name in ("name", "external_id")}
-    if "step" in copy and number % 2:
-        copy["step"] = f"step {number}"
+        copy.pop("id", None)
+    if "step" in copy:
+        copy |= {"number": number} if number % 2 else {"step": f"step {number}"}
     return copy

@@ -11,7 +11,9 @@ from headwater.v1 import pipelines_pb2 as pp
 
 FACTS = {
     "parameters": {"lr": to_value(0.1), "name": to_value("a"), "nested": to_value({"a": [1, 2]})},
-    "code": pp.CodeVersion(repository="https://git.example/a", commit="abc", is_dirty=False, source_digest="d"),
+    "code": pp.CodeVersion(
+        repository="https://git.example/a", commit="abc", is_dirty=False, source_digest="d"
+    ),
     "environment": pp.Environment(
         python="3.11.7",
         platform="Linux",
@@ -55,7 +57,12 @@ def test_a_run_is_a_context_below_that_of_its_pipeline(timed: Steps, clock: Cloc
             "description": to_value("nightly"),
             "commit": to_value("abc"),
             "code": to_value(
-                {"repository": "https://git.example/a", "commit": "abc", "is_dirty": False, "source_digest": "d"}
+                {
+                    "repository": "https://git.example/a",
+                    "commit": "abc",
+                    "is_dirty": False,
+                    "source_digest": "d",
+                }
             ),
             "environment": to_value(
                 {
@@ -161,7 +168,8 @@ def test_a_run_is_not_closed_as_something_else(steps: Steps) -> None:
         steps.finish_run(state=pp.FAILED)
 
     assert str(refused.value) == (
-        "run 'monday' of pipeline 'churn' is COMPLETE already, and not FAILED; open it again with StartRun's reopens"
+        "run 'monday' of pipeline 'churn' is COMPLETE already, and not FAILED; "
+        "open it again with StartRun's reopens"
     )
 
 

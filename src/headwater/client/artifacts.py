@@ -73,10 +73,12 @@ class Artifact:
         until: str | None = None,
         as_of: datetime | int | None = None,
         max_nodes: int | None = 100_000,
+        with_hits: bool = False,
     ) -> Lineage:
         """What it was made from, back to the sources. For the arguments see ``Store.walk``.
 
-        Where there are more than ``max_nodes`` the answer's ``cut`` says so.
+        Where there are more than ``max_nodes`` the answer's ``cut`` says so. Hits are left out, and counted
+        in ``reused_by``, unless ``with_hits`` is given.
         """
         return self.store.walk_all(
             self.message,
@@ -85,6 +87,7 @@ class Artifact:
             until=until,
             as_of=as_of,
             max_nodes=max_nodes,
+            with_hits=with_hits,
         )
 
     def downstream(
@@ -94,6 +97,7 @@ class Artifact:
         until: str | None = None,
         as_of: datetime | int | None = None,
         max_nodes: int | None = 100_000,
+        with_hits: bool = False,
     ) -> Lineage:
         """What was made from it, down to the latest results. As ``upstream``."""
         return self.store.walk_all(
@@ -103,6 +107,7 @@ class Artifact:
             until=until,
             as_of=as_of,
             max_nodes=max_nodes,
+            with_hits=with_hits,
         )
 
     def diff(self, other: "NodeLike", *, max_hops: int | None = None) -> Comparison:

@@ -1,10 +1,11 @@
 """The store of a server, over gRPC."""
 
 import json
+import os
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
@@ -52,7 +53,9 @@ _LONGEST_PAUSE_S = 2.0
 
 
 class GrpcTransport:
-    """Calls a server at ``target``, for example ``localhost:8080``. Safe for threads; not across fork.
+    """Calls a server at ``target``, for example ``localhost:8080``. Safe for threads.
+
+    Safe across fork too, if no call is in flight in another thread: a child has a connection of its own.
 
     Nothing is sent before the first call, so a wrong address shows there, as ``Unavailable``.
 
@@ -90,14 +93,16 @@ class GrpcTransport:
         options = [
             ("grpc.max_receive_message_length", max_message_bytes),
             ("grpc.max_send_message_length", -1),
+            # Otherwise the channel of a forked child goes on with its parent's connection.
+            ("grpc.use_local_subchannel_pool", 1),
             *_retry_options(retries),
         ]
         if tls or ca_file or cert_file or key_file:
             credentials = _credentials(ca_file, cert_file, key_file)
-            channel = grpc.secure_channel(target, credentials, options=options)
+            self._open = lambda: grpc.secure_channel(target, credentials, options=options)
         else:
-            channel = grpc.insecure_channel(target, options=options)
-        self._attach(channel, timeout_s, repeats_writes=retries > 0)
+            self._open = lambda: grpc.insecure_channel(target, options=options)
+        self._attach(self._open(), timeout_s, repeats_writes=retries > 0)
         self.target = target
 
     @classmethod
@@ -107,10 +112,14 @@ class GrpcTransport:
         What is repeated is only what those options say.
         """
         transport = cls.__new__(cls)
+        transport._open = None
         transport._attach(channel, timeout_s, repeats_writes=False)
         return transport
 
+    _open: Callable[[], grpc.Channel] | None
+
     def _attach(self, channel: grpc.Channel, timeout_s: float | None, *, repeats_writes: bool) -> None:
+        self._process_id = os.getpid()
         self.target = ""
         self._channel = channel
         self._timeout_s = timeout_s
@@ -140,6 +149,7 @@ class GrpcTransport:
 
     def call(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Message:
         """The response of the server. See ``Transport.call``."""
+        self._be_own()
         method = self._methods.get(rpc)
         if method is None:
             raise errors.Unimplemented(f"there is no RPC named {rpc!r}")
@@ -154,6 +164,7 @@ class GrpcTransport:
 
     def stream(self, rpc: str, request: Message, *, timeout_s: float | None = None) -> Iterator[Message]:
         """The messages of the server. See ``Transport.stream``."""
+        self._be_own()
         method = self._streams.get(rpc)
         if method is None:
             raise errors.Unimplemented(f"there is no streaming RPC named {rpc!r}")
@@ -167,6 +178,18 @@ class GrpcTransport:
             raise _as_ours(error) from error
         finally:
             messages.cancel()
+
+    def _be_own(self) -> None:
+        """In a forked child, leave the parent's channel alone and open another."""
+        if self._process_id == os.getpid() or self._open is None:
+            return
+        # Neither closed nor collected: that would be the parent's to do.
+        _inherited.append(self._channel)
+        target, was_closed = self.target, self._closed
+        self._attach(self._open(), self._timeout_s, repeats_writes=self._repeats_writes)
+        self.target = target
+        if was_closed:
+            self.close()
 
     def _limit_s(self, rpc: str, timeout_s: float | None) -> float | None:
         limit_s = self._timeout_s if timeout_s is None else timeout_s
@@ -236,6 +259,9 @@ class GrpcTransport:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+_inherited: list[grpc.Channel] = []
 
 
 def _as_ours(error: grpc.RpcError) -> errors.HeadwaterError:

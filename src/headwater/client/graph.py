@@ -8,13 +8,13 @@ from headwater.client.artifacts import Artifact
 from headwater.client.connected import Connected
 from headwater.client.graph_answers import Comparison, Impact, Paths
 from headwater.client.node_names import AnyKey, NodeLike, key_of
-from headwater.client.walk_answers import Lineage, WalkPage, collected
+from headwater.client.walk_answers import Lineage, Reuse, WalkPage, collected
 from headwater.client.walking import Direction
 from headwater.errors import DeadlineExceeded, InvalidRequest, NotFound, Unavailable
 from headwater.v1 import lineage_pb2 as rpc
 from headwater.v1 import metadata_store_service_pb2 as store_rpc
 
-__all__ = ["Artifact", "Comparison", "Impact", "Lineage", "LineageQuestions", "NodeLike", "Paths", "WalkPage"]
+__all__ = ["Artifact", "Comparison", "Impact", "Lineage", "LineageQuestions", "NodeLike", "Paths", "Reuse", "WalkPage"]
 
 _DIRECTIONS = {"upstream": rpc.UPSTREAM, "downstream": rpc.DOWNSTREAM, "both": rpc.BOTH}
 _LARGEST_PAGE = 1_000
@@ -63,6 +63,7 @@ class LineageQuestions(Connected):
         page_size: int = 100,
         max_nodes: int | None = None,
         ids_only: bool = False,
+        with_hits: bool = False,
         page_token: str = "",
     ) -> Iterator[WalkPage]:
         """The nodes around some nodes, nearest first, page by page as they are read.
@@ -85,6 +86,9 @@ class LineageQuestions(Connected):
             page_size: nodes a page, 1 to 1,000.
             max_nodes: nodes at most; where there are more the last page's ``cut`` says so.
             ids_only: nodes and contexts with nothing but their ids.
+            with_hits: also the hits of every execution. They have its inputs and outputs, so they add nothing
+                to what an artifact was made from; without this they are left out, but for those at which
+                the walk begins, and ``reused_by`` of a page counts them.
             page_token: where to go on, ``next_page_token`` of a page of the same walk.
 
         Raises:
@@ -104,6 +108,7 @@ class LineageQuestions(Connected):
             page_size=page_size,
             max_nodes=max_nodes,
             ids_only=ids_only,
+            with_hits=with_hits,
         )
         request.page_token = page_token
         return self._pages(request)
@@ -131,6 +136,7 @@ class LineageQuestions(Connected):
         until_execution: str | None = None,
         as_of: datetime | int | None = None,
         max_nodes: int | None = 100_000,
+        with_hits: bool = False,
     ) -> Lineage:
         """A whole walk as one value, in the memory of this program. As ``walk``."""
         keys = [key_of(self._ask, node) for node in start]
@@ -143,6 +149,7 @@ class LineageQuestions(Connected):
             as_of=as_of,
             page_size=_LARGEST_PAGE,
             max_nodes=max_nodes,
+            with_hits=with_hits,
         )
         return collected(pages, keys)
 
@@ -152,7 +159,8 @@ class LineageQuestions(Connected):
         """How one node leads to the other, along the flow of data, whichever is given first.
 
         Shortest first, those of one length by the ids along them; none if neither was made from the other.
-        No node is on a path twice. Nodes are named as in ``walk``; contexts are none.
+        No node is on a path twice, and hits are on none but at its ends. Nodes are named as in ``walk``;
+        contexts are none.
 
         Args:
             max_paths: 1 to 100.
@@ -215,6 +223,7 @@ def _walk_request(
     page_size: int,
     max_nodes: int | None,
     ids_only: bool,
+    with_hits: bool,
 ) -> rpc.WalkRequest:
     if direction not in _DIRECTIONS:
         known = ", ".join(map(repr, _DIRECTIONS))
@@ -233,6 +242,7 @@ def _walk_request(
         page_size=page_size,
         max_nodes=max_nodes or 0,
         ids_only=ids_only,
+        leaves_out_hits=not with_hits,
     )
 
 

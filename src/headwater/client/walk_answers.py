@@ -32,6 +32,18 @@ def _met(node: rpc.WalkResponse.WalkNode) -> Node:
 
 
 @dataclass(frozen=True)
+class Reuse:
+    """How often what an execution made was reused instead of being made again."""
+
+    hits: int
+    runs: int
+    """The runs that these hits belong to."""
+
+    def __str__(self) -> str:
+        return f"reused by {self.runs:,} run{'s' if self.runs > 1 else ''}"
+
+
+@dataclass(frozen=True)
 class WalkPage:
     """A page of a walk."""
 
@@ -48,6 +60,8 @@ class WalkPage:
     cut: str | None = None
     nodes_left: int = 0
     """How many nodes were met and left out, at least."""
+    reused_by: Mapping[int, Reuse] = field(default_factory=dict)
+    """By id, those executions of this page whose hits are left out."""
 
     @classmethod
     def of_message(cls, message: rpc.WalkResponse) -> "WalkPage":
@@ -60,6 +74,7 @@ class WalkPage:
             message.next_page_token,
             message.cut.reason if message.HasField("cut") else None,
             message.cut.nodes_left,
+            {reuse.execution_id: Reuse(reuse.hits, reuse.runs) for reuse in message.reuses},
         )
 
 
@@ -74,6 +89,8 @@ class Lineage(Subgraph):
     cut: str | None = None
     nodes_left: int = 0
     """How many nodes were met and left out, at least."""
+    reused_by: Mapping[int, Reuse] = field(default_factory=dict)
+    """By execution id, how often the executions whose hits are left out were reused; others are absent."""
 
     def __len__(self) -> int:
         return len(self.artifacts) + len(self.executions)
@@ -90,14 +107,20 @@ class Lineage(Subgraph):
     def rows(self) -> list[Row]:
         """A row a node, in the order of ``nodes``: ``pandas.DataFrame(lineage.rows())``.
 
-        Columns: ``kind``, ``id``, ``hops``, ``type``, ``name``, ``state``, ``step``, ``run``, ``uri``,
-        ``create_ms``, ``update_ms``, and one for each property by its name. Where two of these would have
-        the same name, a property is ``property.NAME`` and a custom property ``custom.NAME``. ``run`` is the
-        name of the run that the node belongs to, of several the first.
+        Columns: ``kind``, ``id``, ``hops``, ``type``, ``name``, ``state``, ``step``, ``run``, ``reused_by``,
+        ``uri``, ``create_ms``, ``update_ms``, and one for each property by its name. Where two of these would
+        have the same name, a property is ``property.NAME`` and a custom property ``custom.NAME``. ``run`` is
+        the name of the run that the node belongs to, of several the first; ``reused_by`` the number of runs
+        whose hits of this execution are left out.
         """
-        runs = self._runs
+        runs, reused_by = self._runs, self.reused_by
         return [
-            {**row_of(node, hops), "run": runs.get(key), **_property_columns(node)}
+            {
+                **row_of(node, hops),
+                "run": runs.get(key),
+                "reused_by": reused_by[key[1]].runs if key[0] == "execution" and key[1] in reused_by else 0,
+                **_property_columns(node),
+            }
             for (key, hops), node in zip(self.hops.items(), self.nodes, strict=True)
         ]
 
@@ -106,13 +129,20 @@ class Lineage(Subgraph):
         return [{**plain_event(event), "path": path_text(event)} for event in self.events]
 
     def to_dict(self) -> dict[str, Plain]:
-        """As ``Subgraph.to_dict`` without types, with ``hops`` in each node, and ``start`` and ``cut``."""
+        """As ``Subgraph.to_dict`` without types, with ``hops`` in each node, and ``start`` and ``cut``.
+
+        Executions whose hits are left out have ``reused_by``: ``{"hits": 6, "runs": 5}``.
+        """
         plain = super().to_dict()
         for name in ("artifact_types", "execution_types", "context_types"):
             del plain[name]
         for kind in ("artifact", "execution"):
             for node in plain[f"{kind}s"]:  # type: ignore[union-attr]  # a list of dicts
                 node["hops"] = self.hops[kind, node["id"]]  # type: ignore[index, call-overload]  # the same
+        for node in plain["executions"]:  # type: ignore[union-attr]  # the same
+            reuse = self.reused_by.get(node["id"])  # type: ignore[index, call-overload, arg-type]  # the same
+            if reuse is not None:
+                node["reused_by"] = {"hits": reuse.hits, "runs": reuse.runs}  # type: ignore[index, call-overload]  # the same
         start: list[Plain] = [{"kind": kind, "id": node_id} for kind, node_id in self.start]
         return {"start": start, **plain, "cut": self.cut, "nodes_left": self.nodes_left}
 
@@ -126,7 +156,8 @@ class Lineage(Subgraph):
             FailedPrecondition: the package graphviz is not installed.
         """
         start = [node_id for kind, node_id in self.start if kind == "artifact"]
-        return digraph(self, highlighted=start, most_alike=most_alike)
+        notes = {execution_id: str(reuse) for execution_id, reuse in self.reused_by.items()}
+        return digraph(self, highlighted=start, most_alike=most_alike, notes=notes)
 
     def svg(self, *, most_alike: int | None = MOST_ALIKE) -> str:
         """The drawing as an SVG image. As ``to_dot``; needs the program dot of Graphviz besides."""
@@ -170,6 +201,7 @@ def collected(pages: Iterator[WalkPage], start: Sequence[NodeKey]) -> Lineage:
     events: list[pb.Event] = []
     attributions: list[pb.Attribution] = []
     associations: list[pb.Association] = []
+    reused_by: dict[int, Reuse] = {}
     cut, nodes_left = None, 0
     for page in pages:
         for distance, node in page.nodes:
@@ -182,6 +214,7 @@ def collected(pages: Iterator[WalkPage], start: Sequence[NodeKey]) -> Lineage:
         events += page.events
         attributions += page.attributions
         associations += page.associations
+        reused_by.update(page.reused_by)
         cut, nodes_left = page.cut, page.nodes_left
     return Lineage(
         artifacts=dict(sorted(artifacts.items())),
@@ -194,10 +227,14 @@ def collected(pages: Iterator[WalkPage], start: Sequence[NodeKey]) -> Lineage:
         hops=hops,
         cut=cut,
         nodes_left=nodes_left,
+        reused_by=dict(sorted(reused_by.items())),
     )
 
 
-_COLUMNS = ("kind", "id", "hops", "type", "name", "state", "step", "run", "uri", "create_ms", "update_ms")
+_COLUMNS = (
+    *("kind", "id", "hops", "type", "name", "state", "step", "run", "reused_by"),
+    *("uri", "create_ms", "update_ms"),
+)
 
 
 def row_of(node: Node, hops: int | None = None) -> Row:

@@ -6,11 +6,12 @@ what is beyond it is read by going on behind what was read.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import sqlalchemy as sa
 
+from headwater.graph import hits
 from headwater.lineage import Direction
 from headwater.storage import schema
 from headwater.storage.dialects import Dialect, InList, Values
@@ -68,11 +69,25 @@ class Bounds:
     association_id: int
     as_of_ms: int | None = None
     """Later events are not there; ``None``: all are."""
+    kept_hits: hits.Kept | None = None
+    """Hits but for these are left out (``headwater.graph.hits``); ``None``: all are there."""
 
     @property
-    def values(self) -> tuple[int, int]:
-        """For the parameters ``bound`` and ``as_of``."""
-        return self.event_id, _FOR_EVER if self.as_of_ms is None else self.as_of_ms
+    def leaves_out_hits(self) -> bool:
+        return self.kept_hits is not None
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """For the parameters ``names_of_bounds``."""
+        values = self.event_id, _FOR_EVER if self.as_of_ms is None else self.as_of_ms
+        if self.kept_hits is None:
+            return values
+        return *values, *self.kept_hits.values(self.association_id)
+
+
+def names_of_bounds(leaves_out_hits: bool) -> tuple[str, ...]:
+    """The parameters of ``is_there``."""
+    return "bound", "as_of", *(hits.NAMES if leaves_out_hits else ())
 
 
 @cache
@@ -92,8 +107,10 @@ def bounds_now(tx: Transaction, as_of_ms: int | None = None) -> Bounds:
     return Bounds(event, attribution, association, as_of_ms)
 
 
-def is_there(event: sa.FromClause, types: Types) -> sa.ColumnElement[bool]:
-    """Whether an event is within the bounds, and one of ``types``. Parameters: bound, as_of."""
+def is_there(
+    event: sa.FromClause, types: Types, leaves_out_hits: bool = False
+) -> sa.ColumnElement[bool]:
+    """Whether an event is within the bounds, and one of ``types``. Parameters: ``names_of_bounds``."""
     conditions = [
         event.c.id <= sa.bindparam("bound", type_=sa.BigInteger()),
         # ML Metadata allows events without a time.
@@ -102,6 +119,9 @@ def is_there(event: sa.FromClause, types: Types) -> sa.ColumnElement[bool]:
     ]
     if types:
         conditions.insert(0, event.c.type.in_([sa.literal_column(str(type_)) for type_ in types]))
+    if leaves_out_hits:
+        twin = _event.alias()
+        conditions.append(sa.not_(hits.is_of_hit(event, twin, is_there(twin, ANY))))
     return sa.and_(*conditions)
 
 
@@ -110,14 +130,15 @@ def _most() -> sa.BindParameter[int]:
 
 
 @cache
-def _of_many(kind: NodeKind, types: Types) -> Prepared:
+def _of_many(kind: NodeKind, types: Types, leaves_out_hits: bool) -> Prepared:
     column = _event.c[f"{kind.name}_id"]
-    select = sa.select(*_event.c).where(InList(column, "ids"), is_there(_event, types)).limit(_most())
-    return Prepared(select, "ids", "bound", "as_of", "most")
+    there = is_there(_event, types, leaves_out_hits)
+    select = sa.select(*_event.c).where(InList(column, "ids"), there).limit(_most())
+    return Prepared(select, "ids", *names_of_bounds(leaves_out_hits), "most")
 
 
 @cache
-def _of_one(kind: NodeKind, types: Types) -> Prepared:
+def _of_one(kind: NodeKind, types: Types, leaves_out_hits: bool) -> Prepared:
     """Those of an artifact behind an execution id, by it; those of an execution behind an event id, by it.
 
     That is how an index has them, so that the first ones are found whatever their number.
@@ -133,37 +154,37 @@ def _of_one(kind: NodeKind, types: Types) -> Prepared:
             .where(
                 column == sa.bindparam("node", type_=sa.BigInteger()),
                 position > sa.bindparam("after", type_=sa.BigInteger()),
-                is_there(_event, types),
+                is_there(_event, types, leaves_out_hits),
             )
             .order_by(order)
             .limit(_most())
         )
 
-    return Prepared(build, "node", "after", "bound", "as_of", "most")
+    return Prepared(build, "node", "after", *names_of_bounds(leaves_out_hits), "most")
 
 
 @cache
-def _between(types: Types) -> Prepared:
+def _between(types: Types, leaves_out_hits: bool) -> Prepared:
     select = sa.select(*_event.c).where(
         InList(_event.c.artifact_id, "artifacts"),
         InList(_event.c.execution_id, "executions"),
-        is_there(_event, types),
+        is_there(_event, types, leaves_out_hits),
     )
-    return Prepared(select, "artifacts", "executions", "bound", "as_of")
+    return Prepared(select, "artifacts", "executions", *names_of_bounds(leaves_out_hits))
 
 
 def question_of_one(
     kind: NodeKind, types: Types, bounds: Bounds, *, node_id: int, after: int, most: int
 ) -> Question:
     """The next ``most`` events of one node: of an artifact by execution id, of an execution by event id."""
-    return _of_one(kind, types), node_id, after, *bounds.values, most
+    return _of_one(kind, types, bounds.leaves_out_hits), node_id, after, *bounds.values, most
 
 
 def some_of(
     tx: Transaction, kind: NodeKind, ids: Sequence[int], types: Types, bounds: Bounds, *, most: int
 ) -> list[Row]:
     """Events of the nodes ``ids``, in no order and at most ``most``."""
-    return tx.rows(_of_many(kind, types), Values(ids), *bounds.values, most)
+    return tx.rows(_of_many(kind, types, bounds.leaves_out_hits), Values(ids), *bounds.values, most)
 
 
 def few_of_each(
@@ -180,7 +201,8 @@ def between(
     """The events that artifacts and executions have with each other, in no order."""
     if not artifact_ids or not execution_ids:
         return []
-    return tx.rows(_between(types), Values(artifact_ids), Values(execution_ids), *bounds.values)
+    statement = _between(types, bounds.leaves_out_hits)
+    return tx.rows(statement, Values(artifact_ids), Values(execution_ids), *bounds.values)
 
 
 class Reader:
@@ -297,7 +319,7 @@ class Ahead:
 
     def _look(self, tx: Transaction, artifact_ids: Sequence[int], hops: int) -> None:
         rows = tx.rows(
-            _events_ahead(self._direction),
+            _events_ahead(self._direction, self._bounds.leaves_out_hits),
             Values(artifact_ids),
             *self._bounds.values,
             # The events of an artifact lead on to what is two hops from it.
@@ -330,7 +352,7 @@ _REACHED, _OF_ARTIFACT, _OF_EXECUTION = 0, 1, 2
 
 
 @cache
-def _events_ahead(direction: Direction) -> Prepared:
+def _events_ahead(direction: Direction, leaves_out_hits: bool) -> Prepared:
     """The artifacts ``ids``, those two hops on and so on, and the events of these and of what is between.
 
     Nearest first, to a depth and a number: a recursive statement that is read row by row stops where its
@@ -341,6 +363,7 @@ def _events_ahead(direction: Direction) -> Prepared:
     first, second, event, again, beyond = (
         _event.alias(name) for name in ("first", "second", "event_1", "event_2", "event_3")
     )
+    there = partial(is_there, leaves_out_hits=leaves_out_hits)
     to_executions, to_artifacts = leading_on(ARTIFACT, direction), leading_on(EXECUTION, direction)
     near = (
         sa.select(artifact.c.id, sa.literal_column("0").label("depth"))
@@ -350,25 +373,25 @@ def _events_ahead(direction: Direction) -> Prepared:
     near = near.union(
         sa.select(second.c.artifact_id, near.c.depth + sa.literal_column("1"))
         .select_from(near)
-        .join(first, sa.and_(first.c.artifact_id == near.c.id, is_there(first, to_executions)))
-        .join(second, sa.and_(second.c.execution_id == first.c.execution_id, is_there(second, to_artifacts)))
+        .join(first, sa.and_(first.c.artifact_id == near.c.id, there(first, to_executions)))
+        .join(second, sa.and_(second.c.execution_id == first.c.execution_id, there(second, to_artifacts)))
         .where(near.c.depth < sa.bindparam("depth", type_=sa.BigInteger()))
     )
     nearest = sa.select(near.c.id).limit(sa.bindparam("artifacts", type_=sa.BigInteger())).subquery("nearest")
     reached = sa.select(nearest.c.id).distinct().cte("reached")
     ids = sa.select(reached.c.id)
     executions = sa.select(again.c.execution_id).where(
-        again.c.artifact_id.in_(ids), is_there(again, to_executions)
+        again.c.artifact_id.in_(ids), there(again, to_executions)
     )
     nothing: Sequence[sa.ColumnElement[Any]] = [sa.literal_column("0") for _ in event.c][1:]
     select = sa.union_all(
         sa.select(sa.literal_column(str(_REACHED)), reached.c.id, *nothing),
         sa.select(sa.literal_column(str(_OF_ARTIFACT)), *event.c).where(
-            event.c.artifact_id.in_(ids), is_there(event, to_executions)
+            event.c.artifact_id.in_(ids), there(event, to_executions)
         ),
         sa.select(sa.literal_column(str(_OF_EXECUTION)), *beyond.c).where(
-            beyond.c.execution_id.in_(executions), is_there(beyond, to_artifacts)
+            beyond.c.execution_id.in_(executions), there(beyond, to_artifacts)
         ),
     )
     most = sa.bindparam("events", type_=sa.BigInteger())
-    return Prepared(select.limit(most), "ids", "bound", "as_of", "depth", "artifacts", "events")
+    return Prepared(select.limit(most), "ids", *names_of_bounds(leaves_out_hits), "depth", "artifacts", "events")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from google.protobuf.message import Message
 
@@ -9,6 +10,7 @@ from headwater.errors import Aborted, InvalidRequest, NotFound
 from headwater.filters import compile_filter
 from headwater.graph import comparison, impact, paths
 from headwater.graph.events import Reader, bounds_now, questions_of_bounds
+from headwater.graph.hits import Kept, reuses
 from headwater.graph.idsets import IdSet
 from headwater.graph.tokens import Position, position_of, token_of
 from headwater.graph.walk import Page, Question, Start, Walk
@@ -151,7 +153,8 @@ class _Answer:
         self.position = Position(0, self._bounds, False, 0)
         """Behind the last page that was made."""
         self._reader = Reader(tx)
-        self._pages = Walk(self._reader, start, question, self._bounds).pages()
+        kept = Kept(start.execution_ids, start.context_ids) if request.leaves_out_hits else None
+        self._pages = Walk(self._reader, start, question, replace(self._bounds, kept_hits=kept)).pages()
         if position is not None:
             self._skip_to(tx, position)
 
@@ -179,6 +182,13 @@ class _Answer:
         context_ids = self._add_links(tx, page, message)
         message.events.extend(edges.event_messages(tx, rows))
         _add_nodes(tx, page, context_ids, message, ids_only=self._request.ids_only)
+        if self._request.leaves_out_hits:
+            message.reuses.extend(
+                [
+                    rpc.WalkResponse.Reuse(execution_id=reuse.execution_id, hits=reuse.hits, runs=reuse.runs)
+                    for reuse in reuses(tx, _ids(page, EXECUTION), self._bounds.as_of_ms)
+                ]
+            )
         if not page.is_last:
             message.next_page_token = token_of(self.position, self._request)
         if page.nodes_left is not None:
@@ -285,7 +295,7 @@ def find_paths(tx: Transaction, request: rpc.FindPathsRequest) -> rpc.FindPathsR
         tx,
         paths.Node(first[0] is EXECUTION, first[1]),
         paths.Node(last[0] is EXECUTION, last[1]),
-        bounds_now(tx),
+        replace(bounds_now(tx), kept_hits=Kept([node_id for kind, node_id in (first, last) if kind is EXECUTION])),
         max_paths=request.max_paths or _USUAL_PATHS,
         max_hops=max_hops,
     )

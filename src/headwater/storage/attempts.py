@@ -127,6 +127,28 @@ def _attempt_of(row: Sequence[Any]) -> Attempt:
     return Attempt(**values, state=row[-2] or 0, name=row[-1] or "")
 
 
+_LAST_NUMBER = Prepared(
+    sa.select(_attempt.c.number)
+    .where(
+        _attempt.c.pipeline_id == sa.bindparam("pipeline", type_=sa.BigInteger()),
+        _attempt.c.step == sa.bindparam("step"),
+        # Not by the index of runs, some of which have very many steps: a step is tried again soon.
+        _attempt.c.run_id + sa.literal_column("0") == sa.bindparam("run", type_=sa.BigInteger()),
+    )
+    .order_by(_attempt.c.execution_id.desc())
+    .limit(1),
+    "pipeline",
+    "step",
+    "run",
+)
+
+
+def last_number(tx: Transaction, pipeline_id: int, run_id: int, step: str) -> int:
+    """How many attempts there were at a step of a run."""
+    rows = tx.rows(_LAST_NUMBER, pipeline_id, step, run_id)
+    return int(rows[0][0]) if rows else 0
+
+
 # Hits
 
 _MOST_ENTRIES = 5

@@ -16,47 +16,49 @@ from headwater.v1 import metadata_store_pb2 as headwater_dot_v1_dot_metadata__st
 from headwater.v1 import pipelines_pb2 as headwater_dot_v1_dot_pipelines__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheadwater/v1/lineage.proto\x12\x0cheadwater.v1\x1a!headwater/v1/metadata_store.proto\x1a\x1cheadwater/v1/pipelines.proto\"Q\n\rStartingNodes\x12\x14\n\x0c\x61rtifact_ids\x18\x01 \x03(\x03\x12\x15\n\rexecution_ids\x18\x02 \x03(\x03\x12\x13\n\x0b\x63ontext_ids\x18\x03 \x03(\x03\"\xe3\x02\n\x0bWalkRequest\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x1b.headwater.v1.StartingNodes\x12.\n\tdirection\x18\x02 \x01(\x0e\x32\x1b.headwater.v1.WalkDirection\x12\x15\n\x08max_hops\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0funtil_artifacts\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1d\n\x10until_executions\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08\x61s_of_ms\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x11\n\tmax_nodes\x18\x08 \x01(\x03\x12\x10\n\x08ids_only\x18\t \x01(\x08\x12\x12\n\npage_token\x18\n \x01(\tB\x0b\n\t_max_hopsB\x12\n\x10_until_artifactsB\x13\n\x11_until_executionsB\x0b\n\t_as_of_ms\"\xa7\x03\n\x0cWalkResponse\x12\x32\n\x05nodes\x18\x01 \x03(\x0b\x32#.headwater.v1.WalkResponse.WalkNode\x12#\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x13.headwater.v1.Event\x12\'\n\x08\x63ontexts\x18\x03 \x03(\x0b\x32\x15.headwater.v1.Context\x12/\n\x0c\x61ttributions\x18\x04 \x03(\x0b\x32\x19.headwater.v1.Attribution\x12/\n\x0c\x61ssociations\x18\x05 \x03(\x0b\x32\x19.headwater.v1.Association\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x1e\n\x03\x63ut\x18\x07 \x01(\x0b\x32\x11.headwater.v1.Cut\x1az\n\x08WalkNode\x12\x0c\n\x04hops\x18\x01 \x01(\x05\x12*\n\x08\x61rtifact\x18\x02 \x01(\x0b\x32\x16.headwater.v1.ArtifactH\x00\x12,\n\texecution\x18\x03 \x01(\x0b\x32\x17.headwater.v1.ExecutionH\x00\x42\x06\n\x04node\")\n\x03\x43ut\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\nnodes_left\x18\x02 \x01(\x03\"\xaf\x01\n\x10\x46indPathsRequest\x12\x18\n\x10\x66rom_artifact_id\x18\x01 \x01(\x03\x12\x19\n\x11\x66rom_execution_id\x18\x02 \x01(\x03\x12\x16\n\x0eto_artifact_id\x18\x03 \x01(\x03\x12\x17\n\x0fto_execution_id\x18\x04 \x01(\x03\x12\x11\n\tmax_paths\x18\x05 \x01(\x05\x12\x15\n\x08max_hops\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x0b\n\t_max_hops\"\xc4\x02\n\x11\x46indPathsResponse\x12\x33\n\x05paths\x18\x01 \x03(\x0b\x32$.headwater.v1.FindPathsResponse.Path\x12)\n\tartifacts\x18\x02 \x03(\x0b\x32\x16.headwater.v1.Artifact\x12+\n\nexecutions\x18\x03 \x03(\x0b\x32\x17.headwater.v1.Execution\x12\x1e\n\x03\x63ut\x18\x04 \x01(\x0b\x32\x11.headwater.v1.Cut\x1a;\n\x04Path\x12\x33\n\x05stops\x18\x01 \x03(\x0b\x32$.headwater.v1.FindPathsResponse.Stop\x1a\x45\n\x04Stop\x12\x13\n\x0b\x61rtifact_id\x18\x01 \x01(\x03\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\x03\x12\x12\n\nevent_path\x18\x03 \x01(\t\"\x99\x01\n\x10GetImpactRequest\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x1b.headwater.v1.StartingNodes\x12\x15\n\x08max_hops\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08\x61s_of_ms\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmax_nodes\x18\x04 \x01(\x03\x42\x0b\n\t_max_hopsB\x0b\n\t_as_of_ms\"\x9a\x03\n\x11GetImpactResponse\x12\x38\n\tartifacts\x18\x01 \x03(\x0b\x32%.headwater.v1.GetImpactResponse.Count\x12\x39\n\nexecutions\x18\x02 \x03(\x0b\x32%.headwater.v1.GetImpactResponse.Count\x12>\n\x08\x63ontexts\x18\x03 \x03(\x0b\x32,.headwater.v1.GetImpactResponse.ContextCount\x12&\n\x06latest\x18\x04 \x03(\x0b\x32\x16.headwater.v1.Artifact\x12\x1e\n\x03\x63ut\x18\x05 \x01(\x0b\x32\x11.headwater.v1.Cut\x1a\x41\n\x05\x43ount\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x1a\x45\n\x0c\x43ontextCount\x12&\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x15.headwater.v1.Context\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x9a\x01\n\x16\x43ompareLineagesRequest\x12\x15\n\ra_artifact_id\x18\x01 \x01(\x03\x12\x16\n\x0e\x61_execution_id\x18\x02 \x01(\x03\x12\x15\n\rb_artifact_id\x18\x03 \x01(\x03\x12\x16\n\x0e\x62_execution_id\x18\x04 \x01(\x03\x12\x15\n\x08max_hops\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x0b\n\t_max_hops\"\xbf\x02\n\x17\x43ompareLineagesResponse\x12\x43\n\x05steps\x18\x01 \x03(\x0b\x32\x34.headwater.v1.CompareLineagesResponse.StepDifference\x12\x13\n\x0b\x65qual_steps\x18\x02 \x01(\x03\x12\x1e\n\x03\x63ut\x18\x03 \x01(\x0b\x32\x11.headwater.v1.Cut\x1a\xa9\x01\n\x0eStepDifference\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04hops\x18\x02 \x01(\x05\x12\x16\n\x0e\x61_execution_id\x18\x03 \x01(\x03\x12\x16\n\x0e\x62_execution_id\x18\x04 \x01(\x03\x12\x36\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32!.headwater.v1.ComponentDifference\x12\x13\n\x0bonly_inputs\x18\x06 \x01(\x08*W\n\rWalkDirection\x12\x1e\n\x1aWALK_DIRECTION_UNSPECIFIED\x10\x00\x12\x0c\n\x08UPSTREAM\x10\x01\x12\x0e\n\nDOWNSTREAM\x10\x02\x12\x08\n\x04\x42OTH\x10\x03\x32\xc6\x02\n\x07Lineage\x12?\n\x04Walk\x12\x19.headwater.v1.WalkRequest\x1a\x1a.headwater.v1.WalkResponse0\x01\x12L\n\tFindPaths\x12\x1e.headwater.v1.FindPathsRequest\x1a\x1f.headwater.v1.FindPathsResponse\x12L\n\tGetImpact\x12\x1e.headwater.v1.GetImpactRequest\x1a\x1f.headwater.v1.GetImpactResponse\x12^\n\x0f\x43ompareLineages\x12$.headwater.v1.CompareLineagesRequest\x1a%.headwater.v1.CompareLineagesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aheadwater/v1/lineage.proto\x12\x0cheadwater.v1\x1a!headwater/v1/metadata_store.proto\x1a\x1cheadwater/v1/pipelines.proto\"Q\n\rStartingNodes\x12\x14\n\x0c\x61rtifact_ids\x18\x01 \x03(\x03\x12\x15\n\rexecution_ids\x18\x02 \x03(\x03\x12\x13\n\x0b\x63ontext_ids\x18\x03 \x03(\x03\"\xfc\x02\n\x0bWalkRequest\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x1b.headwater.v1.StartingNodes\x12.\n\tdirection\x18\x02 \x01(\x0e\x32\x1b.headwater.v1.WalkDirection\x12\x15\n\x08max_hops\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0funtil_artifacts\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x1d\n\x10until_executions\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x15\n\x08\x61s_of_ms\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12\x11\n\tpage_size\x18\x07 \x01(\x05\x12\x11\n\tmax_nodes\x18\x08 \x01(\x03\x12\x10\n\x08ids_only\x18\t \x01(\x08\x12\x12\n\npage_token\x18\n \x01(\t\x12\x17\n\x0fleaves_out_hits\x18\x0b \x01(\x08\x42\x0b\n\t_max_hopsB\x12\n\x10_until_artifactsB\x13\n\x11_until_executionsB\x0b\n\t_as_of_ms\"\x94\x04\n\x0cWalkResponse\x12\x32\n\x05nodes\x18\x01 \x03(\x0b\x32#.headwater.v1.WalkResponse.WalkNode\x12#\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x13.headwater.v1.Event\x12\'\n\x08\x63ontexts\x18\x03 \x03(\x0b\x32\x15.headwater.v1.Context\x12/\n\x0c\x61ttributions\x18\x04 \x03(\x0b\x32\x19.headwater.v1.Attribution\x12/\n\x0c\x61ssociations\x18\x05 \x03(\x0b\x32\x19.headwater.v1.Association\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x1e\n\x03\x63ut\x18\x07 \x01(\x0b\x32\x11.headwater.v1.Cut\x12\x30\n\x06reuses\x18\x08 \x03(\x0b\x32 .headwater.v1.WalkResponse.Reuse\x1a\x39\n\x05Reuse\x12\x14\n\x0c\x65xecution_id\x18\x01 \x01(\x03\x12\x0c\n\x04hits\x18\x02 \x01(\x03\x12\x0c\n\x04runs\x18\x03 \x01(\x03\x1az\n\x08WalkNode\x12\x0c\n\x04hops\x18\x01 \x01(\x05\x12*\n\x08\x61rtifact\x18\x02 \x01(\x0b\x32\x16.headwater.v1.ArtifactH\x00\x12,\n\texecution\x18\x03 \x01(\x0b\x32\x17.headwater.v1.ExecutionH\x00\x42\x06\n\x04node\")\n\x03\x43ut\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x12\n\nnodes_left\x18\x02 \x01(\x03\"\xaf\x01\n\x10\x46indPathsRequest\x12\x18\n\x10\x66rom_artifact_id\x18\x01 \x01(\x03\x12\x19\n\x11\x66rom_execution_id\x18\x02 \x01(\x03\x12\x16\n\x0eto_artifact_id\x18\x03 \x01(\x03\x12\x17\n\x0fto_execution_id\x18\x04 \x01(\x03\x12\x11\n\tmax_paths\x18\x05 \x01(\x05\x12\x15\n\x08max_hops\x18\x06 \x01(\x05H\x00\x88\x01\x01\x42\x0b\n\t_max_hops\"\xc4\x02\n\x11\x46indPathsResponse\x12\x33\n\x05paths\x18\x01 \x03(\x0b\x32$.headwater.v1.FindPathsResponse.Path\x12)\n\tartifacts\x18\x02 \x03(\x0b\x32\x16.headwater.v1.Artifact\x12+\n\nexecutions\x18\x03 \x03(\x0b\x32\x17.headwater.v1.Execution\x12\x1e\n\x03\x63ut\x18\x04 \x01(\x0b\x32\x11.headwater.v1.Cut\x1a;\n\x04Path\x12\x33\n\x05stops\x18\x01 \x03(\x0b\x32$.headwater.v1.FindPathsResponse.Stop\x1a\x45\n\x04Stop\x12\x13\n\x0b\x61rtifact_id\x18\x01 \x01(\x03\x12\x14\n\x0c\x65xecution_id\x18\x02 \x01(\x03\x12\x12\n\nevent_path\x18\x03 \x01(\t\"\x99\x01\n\x10GetImpactRequest\x12*\n\x05start\x18\x01 \x01(\x0b\x32\x1b.headwater.v1.StartingNodes\x12\x15\n\x08max_hops\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x15\n\x08\x61s_of_ms\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x11\n\tmax_nodes\x18\x04 \x01(\x03\x42\x0b\n\t_max_hopsB\x0b\n\t_as_of_ms\"\x9a\x03\n\x11GetImpactResponse\x12\x38\n\tartifacts\x18\x01 \x03(\x0b\x32%.headwater.v1.GetImpactResponse.Count\x12\x39\n\nexecutions\x18\x02 \x03(\x0b\x32%.headwater.v1.GetImpactResponse.Count\x12>\n\x08\x63ontexts\x18\x03 \x03(\x0b\x32,.headwater.v1.GetImpactResponse.ContextCount\x12&\n\x06latest\x18\x04 \x03(\x0b\x32\x16.headwater.v1.Artifact\x12\x1e\n\x03\x63ut\x18\x05 \x01(\x0b\x32\x11.headwater.v1.Cut\x1a\x41\n\x05\x43ount\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0c\n\x04step\x18\x03 \x01(\t\x12\r\n\x05\x63ount\x18\x04 \x01(\x03\x1a\x45\n\x0c\x43ontextCount\x12&\n\x07\x63ontext\x18\x01 \x01(\x0b\x32\x15.headwater.v1.Context\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\"\x9a\x01\n\x16\x43ompareLineagesRequest\x12\x15\n\ra_artifact_id\x18\x01 \x01(\x03\x12\x16\n\x0e\x61_execution_id\x18\x02 \x01(\x03\x12\x15\n\rb_artifact_id\x18\x03 \x01(\x03\x12\x16\n\x0e\x62_execution_id\x18\x04 \x01(\x03\x12\x15\n\x08max_hops\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x0b\n\t_max_hops\"\xbf\x02\n\x17\x43ompareLineagesResponse\x12\x43\n\x05steps\x18\x01 \x03(\x0b\x32\x34.headwater.v1.CompareLineagesResponse.StepDifference\x12\x13\n\x0b\x65qual_steps\x18\x02 \x01(\x03\x12\x1e\n\x03\x63ut\x18\x03 \x01(\x0b\x32\x11.headwater.v1.Cut\x1a\xa9\x01\n\x0eStepDifference\x12\x0c\n\x04step\x18\x01 \x01(\t\x12\x0c\n\x04hops\x18\x02 \x01(\x05\x12\x16\n\x0e\x61_execution_id\x18\x03 \x01(\x03\x12\x16\n\x0e\x62_execution_id\x18\x04 \x01(\x03\x12\x36\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32!.headwater.v1.ComponentDifference\x12\x13\n\x0bonly_inputs\x18\x06 \x01(\x08*W\n\rWalkDirection\x12\x1e\n\x1aWALK_DIRECTION_UNSPECIFIED\x10\x00\x12\x0c\n\x08UPSTREAM\x10\x01\x12\x0e\n\nDOWNSTREAM\x10\x02\x12\x08\n\x04\x42OTH\x10\x03\x32\xc6\x02\n\x07Lineage\x12?\n\x04Walk\x12\x19.headwater.v1.WalkRequest\x1a\x1a.headwater.v1.WalkResponse0\x01\x12L\n\tFindPaths\x12\x1e.headwater.v1.FindPathsRequest\x1a\x1f.headwater.v1.FindPathsResponse\x12L\n\tGetImpact\x12\x1e.headwater.v1.GetImpactRequest\x1a\x1f.headwater.v1.GetImpactResponse\x12^\n\x0f\x43ompareLineages\x12$.headwater.v1.CompareLineagesRequest\x1a%.headwater.v1.CompareLineagesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headwater.v1.lineage_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_WALKDIRECTION']._serialized_start=2572
-  _globals['_WALKDIRECTION']._serialized_end=2659
+  _globals['_WALKDIRECTION']._serialized_start=2706
+  _globals['_WALKDIRECTION']._serialized_end=2793
   _globals['_STARTINGNODES']._serialized_start=109
   _globals['_STARTINGNODES']._serialized_end=190
   _globals['_WALKREQUEST']._serialized_start=193
-  _globals['_WALKREQUEST']._serialized_end=548
-  _globals['_WALKRESPONSE']._serialized_start=551
-  _globals['_WALKRESPONSE']._serialized_end=974
-  _globals['_WALKRESPONSE_WALKNODE']._serialized_start=852
-  _globals['_WALKRESPONSE_WALKNODE']._serialized_end=974
-  _globals['_CUT']._serialized_start=976
-  _globals['_CUT']._serialized_end=1017
-  _globals['_FINDPATHSREQUEST']._serialized_start=1020
-  _globals['_FINDPATHSREQUEST']._serialized_end=1195
-  _globals['_FINDPATHSRESPONSE']._serialized_start=1198
-  _globals['_FINDPATHSRESPONSE']._serialized_end=1522
-  _globals['_FINDPATHSRESPONSE_PATH']._serialized_start=1392
-  _globals['_FINDPATHSRESPONSE_PATH']._serialized_end=1451
-  _globals['_FINDPATHSRESPONSE_STOP']._serialized_start=1453
-  _globals['_FINDPATHSRESPONSE_STOP']._serialized_end=1522
-  _globals['_GETIMPACTREQUEST']._serialized_start=1525
-  _globals['_GETIMPACTREQUEST']._serialized_end=1678
-  _globals['_GETIMPACTRESPONSE']._serialized_start=1681
-  _globals['_GETIMPACTRESPONSE']._serialized_end=2091
-  _globals['_GETIMPACTRESPONSE_COUNT']._serialized_start=1955
-  _globals['_GETIMPACTRESPONSE_COUNT']._serialized_end=2020
-  _globals['_GETIMPACTRESPONSE_CONTEXTCOUNT']._serialized_start=2022
-  _globals['_GETIMPACTRESPONSE_CONTEXTCOUNT']._serialized_end=2091
-  _globals['_COMPARELINEAGESREQUEST']._serialized_start=2094
-  _globals['_COMPARELINEAGESREQUEST']._serialized_end=2248
-  _globals['_COMPARELINEAGESRESPONSE']._serialized_start=2251
-  _globals['_COMPARELINEAGESRESPONSE']._serialized_end=2570
-  _globals['_COMPARELINEAGESRESPONSE_STEPDIFFERENCE']._serialized_start=2401
-  _globals['_COMPARELINEAGESRESPONSE_STEPDIFFERENCE']._serialized_end=2570
-  _globals['_LINEAGE']._serialized_start=2662
-  _globals['_LINEAGE']._serialized_end=2988
+  _globals['_WALKREQUEST']._serialized_end=573
+  _globals['_WALKRESPONSE']._serialized_start=576
+  _globals['_WALKRESPONSE']._serialized_end=1108
+  _globals['_WALKRESPONSE_REUSE']._serialized_start=927
+  _globals['_WALKRESPONSE_REUSE']._serialized_end=984
+  _globals['_WALKRESPONSE_WALKNODE']._serialized_start=986
+  _globals['_WALKRESPONSE_WALKNODE']._serialized_end=1108
+  _globals['_CUT']._serialized_start=1110
+  _globals['_CUT']._serialized_end=1151
+  _globals['_FINDPATHSREQUEST']._serialized_start=1154
+  _globals['_FINDPATHSREQUEST']._serialized_end=1329
+  _globals['_FINDPATHSRESPONSE']._serialized_start=1332
+  _globals['_FINDPATHSRESPONSE']._serialized_end=1656
+  _globals['_FINDPATHSRESPONSE_PATH']._serialized_start=1526
+  _globals['_FINDPATHSRESPONSE_PATH']._serialized_end=1585
+  _globals['_FINDPATHSRESPONSE_STOP']._serialized_start=1587
+  _globals['_FINDPATHSRESPONSE_STOP']._serialized_end=1656
+  _globals['_GETIMPACTREQUEST']._serialized_start=1659
+  _globals['_GETIMPACTREQUEST']._serialized_end=1812
+  _globals['_GETIMPACTRESPONSE']._serialized_start=1815
+  _globals['_GETIMPACTRESPONSE']._serialized_end=2225
+  _globals['_GETIMPACTRESPONSE_COUNT']._serialized_start=2089
+  _globals['_GETIMPACTRESPONSE_COUNT']._serialized_end=2154
+  _globals['_GETIMPACTRESPONSE_CONTEXTCOUNT']._serialized_start=2156
+  _globals['_GETIMPACTRESPONSE_CONTEXTCOUNT']._serialized_end=2225
+  _globals['_COMPARELINEAGESREQUEST']._serialized_start=2228
+  _globals['_COMPARELINEAGESREQUEST']._serialized_end=2382
+  _globals['_COMPARELINEAGESRESPONSE']._serialized_start=2385
+  _globals['_COMPARELINEAGESRESPONSE']._serialized_end=2704
+  _globals['_COMPARELINEAGESRESPONSE_STEPDIFFERENCE']._serialized_start=2535
+  _globals['_COMPARELINEAGESRESPONSE_STEPDIFFERENCE']._serialized_end=2704
+  _globals['_LINEAGE']._serialized_start=2796
+  _globals['_LINEAGE']._serialized_end=3122
 # @@protoc_insertion_point(module_scope)

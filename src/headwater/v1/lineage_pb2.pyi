@@ -30,7 +30,7 @@ class StartingNodes(_message.Message):
     def __init__(self, artifact_ids: _Optional[_Iterable[int]] = ..., execution_ids: _Optional[_Iterable[int]] = ..., context_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class WalkRequest(_message.Message):
-    __slots__ = ("start", "direction", "max_hops", "until_artifacts", "until_executions", "as_of_ms", "page_size", "max_nodes", "ids_only", "page_token")
+    __slots__ = ("start", "direction", "max_hops", "until_artifacts", "until_executions", "as_of_ms", "page_size", "max_nodes", "ids_only", "page_token", "leaves_out_hits")
     START_FIELD_NUMBER: _ClassVar[int]
     DIRECTION_FIELD_NUMBER: _ClassVar[int]
     MAX_HOPS_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +41,7 @@ class WalkRequest(_message.Message):
     MAX_NODES_FIELD_NUMBER: _ClassVar[int]
     IDS_ONLY_FIELD_NUMBER: _ClassVar[int]
     PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    LEAVES_OUT_HITS_FIELD_NUMBER: _ClassVar[int]
     start: StartingNodes
     direction: WalkDirection
     max_hops: int
@@ -51,10 +52,20 @@ class WalkRequest(_message.Message):
     max_nodes: int
     ids_only: bool
     page_token: str
-    def __init__(self, start: _Optional[_Union[StartingNodes, _Mapping]] = ..., direction: _Optional[_Union[WalkDirection, str]] = ..., max_hops: _Optional[int] = ..., until_artifacts: _Optional[str] = ..., until_executions: _Optional[str] = ..., as_of_ms: _Optional[int] = ..., page_size: _Optional[int] = ..., max_nodes: _Optional[int] = ..., ids_only: bool = ..., page_token: _Optional[str] = ...) -> None: ...
+    leaves_out_hits: bool
+    def __init__(self, start: _Optional[_Union[StartingNodes, _Mapping]] = ..., direction: _Optional[_Union[WalkDirection, str]] = ..., max_hops: _Optional[int] = ..., until_artifacts: _Optional[str] = ..., until_executions: _Optional[str] = ..., as_of_ms: _Optional[int] = ..., page_size: _Optional[int] = ..., max_nodes: _Optional[int] = ..., ids_only: bool = ..., page_token: _Optional[str] = ..., leaves_out_hits: bool = ...) -> None: ...
 
 class WalkResponse(_message.Message):
-    __slots__ = ("nodes", "events", "contexts", "attributions", "associations", "next_page_token", "cut")
+    __slots__ = ("nodes", "events", "contexts", "attributions", "associations", "next_page_token", "cut", "reuses")
+    class Reuse(_message.Message):
+        __slots__ = ("execution_id", "hits", "runs")
+        EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
+        HITS_FIELD_NUMBER: _ClassVar[int]
+        RUNS_FIELD_NUMBER: _ClassVar[int]
+        execution_id: int
+        hits: int
+        runs: int
+        def __init__(self, execution_id: _Optional[int] = ..., hits: _Optional[int] = ..., runs: _Optional[int] = ...) -> None: ...
     class WalkNode(_message.Message):
         __slots__ = ("hops", "artifact", "execution")
         HOPS_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +82,7 @@ class WalkResponse(_message.Message):
     ASSOCIATIONS_FIELD_NUMBER: _ClassVar[int]
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     CUT_FIELD_NUMBER: _ClassVar[int]
+    REUSES_FIELD_NUMBER: _ClassVar[int]
     nodes: _containers.RepeatedCompositeFieldContainer[WalkResponse.WalkNode]
     events: _containers.RepeatedCompositeFieldContainer[_metadata_store_pb2.Event]
     contexts: _containers.RepeatedCompositeFieldContainer[_metadata_store_pb2.Context]
@@ -78,7 +90,8 @@ class WalkResponse(_message.Message):
     associations: _containers.RepeatedCompositeFieldContainer[_metadata_store_pb2.Association]
     next_page_token: str
     cut: Cut
-    def __init__(self, nodes: _Optional[_Iterable[_Union[WalkResponse.WalkNode, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_metadata_store_pb2.Event, _Mapping]]] = ..., contexts: _Optional[_Iterable[_Union[_metadata_store_pb2.Context, _Mapping]]] = ..., attributions: _Optional[_Iterable[_Union[_metadata_store_pb2.Attribution, _Mapping]]] = ..., associations: _Optional[_Iterable[_Union[_metadata_store_pb2.Association, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., cut: _Optional[_Union[Cut, _Mapping]] = ...) -> None: ...
+    reuses: _containers.RepeatedCompositeFieldContainer[WalkResponse.Reuse]
+    def __init__(self, nodes: _Optional[_Iterable[_Union[WalkResponse.WalkNode, _Mapping]]] = ..., events: _Optional[_Iterable[_Union[_metadata_store_pb2.Event, _Mapping]]] = ..., contexts: _Optional[_Iterable[_Union[_metadata_store_pb2.Context, _Mapping]]] = ..., attributions: _Optional[_Iterable[_Union[_metadata_store_pb2.Attribution, _Mapping]]] = ..., associations: _Optional[_Iterable[_Union[_metadata_store_pb2.Association, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., cut: _Optional[_Union[Cut, _Mapping]] = ..., reuses: _Optional[_Iterable[_Union[WalkResponse.Reuse, _Mapping]]] = ...) -> None: ...
 
 class Cut(_message.Message):
     __slots__ = ("reason", "nodes_left")

@@ -6,6 +6,7 @@ import sys
 import warnings
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 
@@ -19,6 +20,7 @@ class GpuSample:
     """The mean over the GPUs of the share of time in which something ran on them."""
 
 
+@cache
 def load_nvml() -> Any:
     """The module ``pynvml``, or ``None``.
 

@@ -11,10 +11,12 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 
+@cache
 def load_psutil() -> Any:
     """The module ``psutil``, or ``None``. As ``load_nvml``: to be called in the user's own thread."""
     try:

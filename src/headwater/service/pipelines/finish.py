@@ -160,9 +160,10 @@ def _described(request: pp.FinishStepRequest, execution: pb.Execution) -> pb.Exe
 
 def _entry(request: pp.FinishStepRequest, fingerprint: str, *, is_kept: bool) -> str | None:
     """The fingerprint under which others may hit the attempt, if they may."""
-    # What has a place but no digest cannot be told from what may be there later.
-    is_fit = is_kept and all(one.digest or not one.uri for one in request.outputs)
-    return fingerprint if is_fit and request.state == pp.COMPLETE else None
+    # A step that leaves nothing is run for what it does besides. And what has a place but no digest cannot be
+    # told from what may be there later.
+    is_fit = bool(request.outputs) and all(one.digest or not one.uri for one in request.outputs)
+    return fingerprint if is_kept and is_fit and request.state == pp.COMPLETE else None
 
 
 def _finish(
@@ -251,14 +252,17 @@ def _put_outputs(
     artifact_types: Mapping[str, int],
     end_ms: int,
 ) -> list[int]:
+    makers = [
+        made_by(attempt.fingerprint, one.name) if attempt.fingerprint else "" for one in request.outputs
+    ]
     artifacts = [
         artifact_of(
             one,
             type_id=artifact_types[one.type or DEFAULT_ARTIFACT_TYPE],
             name=output_name(attempt.name, one.name),
-            made_by=made_by(attempt.fingerprint, one.name) if attempt.fingerprint else "",
+            made_by=maker,
         )
-        for one in request.outputs
+        for one, maker in zip(request.outputs, makers, strict=True)
     ]
     ids = put_nodes(tx, ARTIFACT, artifacts)
     named = [(one.name, artifact_id) for one, artifact_id in zip(request.outputs, ids, strict=True)]
@@ -266,9 +270,10 @@ def _put_outputs(
     put_contents(
         tx,
         [
-            (content_key(one.uri, one.digest), artifact_id)
-            for one, artifact_id in zip(request.outputs, ids, strict=True)
-            if one.uri
+            # What is only in memory is found by who made it, where a reader is recorded afterwards.
+            (content_key(one.uri, one.digest) if one.uri else content_key(maker, ""), artifact_id)
+            for one, maker, artifact_id in zip(request.outputs, makers, ids, strict=True)
+            if one.uri or maker
         ],
     )
     return ids

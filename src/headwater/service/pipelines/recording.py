@@ -1,6 +1,5 @@
 """Storing an attempt: its contexts, the artifacts of its inputs, its Execution and what ties them."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +8,7 @@ from headwater.service.pipelines.asked import Asked
 from headwater.service.pipelines.facts import set_facts, set_text, set_texts
 from headwater.service.pipelines.naming import attempt_name, run_name
 from headwater.storage import edges
-from headwater.storage.attempts import Attempt, put_attempt
+from headwater.storage.attempts import Attempt, last_number, put_attempt
 from headwater.storage.contents import newest_artifacts, put_contents, question_of_contents, raw_external_id
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION
 from headwater.storage.model import (
@@ -35,8 +34,6 @@ from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
 
 _INSERT_PARENT = Insert(parent_context_table, "context_id", "parent_context_id")
-# How many names of attempts at the same step are looked for at once: first a few, then more.
-_NUMBERS = (4, 64, 1_024)
 
 
 @dataclass(frozen=True)
@@ -171,29 +168,21 @@ def _put_raw(tx: Transaction, new: Mapping[str, pp.StepInput]) -> dict[str, int]
 
 def question_of_attempt(types: Types, asked: Asked) -> Question:
     """What ``put_execution`` asks first, for ``ask_ahead``."""
-    return question_of_names(EXECUTION, _names(types, asked, 1, _NUMBERS[0]).values())
+    return question_of_names(EXECUTION, [_first_name(types, asked)])
 
 
-def _names(types: Types, asked: Asked, first: int, count: int) -> dict[int, NameKey]:
-    """By number the names of so many attempts at the same step in the same run."""
+def _first_name(types: Types, asked: Asked) -> NameKey:
     request = asked.request
-    return {
-        number: (types.step, attempt_name(request.pipeline, request.run, request.step, number))
-        for number in range(first, first + count)
-    }
+    return types.step, attempt_name(request.pipeline, request.run, request.step, 1)
 
 
-def _free_number(tx: Transaction, types: Types, asked: Asked) -> int:
+def _number(tx: Transaction, types: Types, asked: Asked, place: Place) -> int:
     """Which attempt at a step in a run this is, from 1."""
-    first = 1
-    for count in itertools.chain(_NUMBERS, itertools.repeat(_NUMBERS[-1])):
-        names = _names(types, asked, first, count)
-        taken = find_names(tx, EXECUTION, names.values())
-        for number, name in names.items():
-            if name not in taken:
-                return number
-        first += count
-    raise AssertionError("there is always a next one")
+    if place.pipeline_id is None or place.run_id is None:
+        return 1
+    if not find_names(tx, EXECUTION, [_first_name(types, asked)]):
+        return 1
+    return last_number(tx, place.pipeline_id, place.run_id, asked.request.step) + 1
 
 
 def put_execution(
@@ -215,7 +204,7 @@ def put_execution(
     request = asked.request
     start_ms = request.start_ms or tx.now_ms
     # Asked first, because then nothing is written yet that this would have to wait for.
-    number = 1 if place.run_id is None else _free_number(tx, types, asked)
+    number = _number(tx, types, asked, place)
     pipeline_id, run_id = put_place(tx, types, place, start_ms)
     execution.type_id = types.step
     execution.name = attempt_name(place.pipeline, place.run, request.step, number)
