@@ -6,10 +6,25 @@ import google.protobuf
 import grpc
 
 import headwater
+from headwater.client import Store
 from headwater.config import ServerConfig
 from headwater.server import Server
 from headwater.service.descriptors import descriptors_as_served
 from headwater.v1 import metadata_store_pb2 as pb
+
+
+def double(number: int) -> int:
+    return 2 * number
+
+
+def record(store: Store) -> None:
+    """Record a step, find it done, and walk from it."""
+    for state in ("COMPLETE", "CACHED"):
+        with store.run("smoke", strict=True) as run:
+            assert run.call(double, 21) == 42
+        (step,) = store.steps(run)
+        assert step.state == state, step
+    assert [page for page in store.walk(("execution", step.execution_id)) if page.nodes]
 
 
 def main() -> None:
@@ -29,6 +44,7 @@ def main() -> None:
             assert found.custom_properties["layers"].struct_value["sizes"][1] == 10
             listed = list(store.list_artifacts(filter="properties.loss.double_value < 0.2"))
             assert [artifact.id for artifact in listed] == [model_id]
+            record(store)
     server.stop()
     print(f"protobuf {google.protobuf.__version__}, grpcio {grpc.__version__}: works")
 

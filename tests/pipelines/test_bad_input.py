@@ -122,7 +122,7 @@ BEGIN: dict[str, tuple[pp.BeginStepRequest, str]] = {
     ),
     "a component of no kind": (
         step(components=components(colour="red")),
-        "'colour' is not the name of a component; expected one of step, code, version, salt, parameter:<name>",
+        "'colour' is not the name of a component; expected one of step, code, version, salt, ",
     ),
     "a component without name": (
         step(components=components(parameter__="1")),

@@ -127,6 +127,9 @@ def _attempt_of(row: Sequence[Any]) -> Attempt:
     return Attempt(**values, state=row[-2] or 0, name=row[-1] or "")
 
 
+# Of attempts that began at the same moment a later one may have a smaller id.
+_BEGUN_AT_ONCE = 32
+
 _LAST_NUMBER = Prepared(
     sa.select(_attempt.c.number)
     .where(
@@ -136,7 +139,7 @@ _LAST_NUMBER = Prepared(
         _attempt.c.run_id + sa.literal_column("0") == sa.bindparam("run", type_=sa.BigInteger()),
     )
     .order_by(_attempt.c.execution_id.desc())
-    .limit(1),
+    .limit(sa.literal_column(str(_BEGUN_AT_ONCE))),
     "pipeline",
     "step",
     "run",
@@ -145,8 +148,13 @@ _LAST_NUMBER = Prepared(
 
 def last_number(tx: Transaction, pipeline_id: int, run_id: int, step: str) -> int:
     """How many attempts there were at a step of a run."""
-    rows = tx.rows(_LAST_NUMBER, pipeline_id, step, run_id)
-    return int(rows[0][0]) if rows else 0
+    rows = tx.rows(*question_of_last_number(pipeline_id, run_id, step))
+    return max((int(row[0]) for row in rows), default=0)
+
+
+def question_of_last_number(pipeline_id: int, run_id: int, step: str) -> Question:
+    """What ``last_number`` asks, for ``ask_ahead``."""
+    return _LAST_NUMBER, pipeline_id, step, run_id
 
 
 # Hits

@@ -169,6 +169,8 @@ class Stage:
     """Why its outputs, or those of the execution whose outputs it reuses, are not to be used; or empty."""
     cached_execution_id: int | None
     is_over: bool
+    is_entry: bool
+    """Whether its outputs, or those of the execution whose outputs it reuses, can be used again."""
 
 
 _original = _attempt.alias("original")
@@ -183,6 +185,7 @@ _STAGES = Prepared(
         _original.c.unfit,
         _attempt.c.cached_execution_id,
         _attempt.c.end_ms,
+        sa.func.coalesce(_attempt.c.entry, _original.c.entry),
     )
     .select_from(
         _attempt.join(_execution, _execution.c.id == _attempt.c.execution_id).outerjoin(
@@ -207,10 +210,20 @@ def stages_of(tx: Transaction, run_id: int) -> list[Stage]:
             unfit or original_unfit or "",
             cached,
             end_ms is not None,
+            entry is not None,
         )
-        for execution_id, step, number, state, fingerprint, unfit, original_unfit, cached, end_ms in tx.rows(
-            _STAGES, run_id
-        )
+        for (
+            execution_id,
+            step,
+            number,
+            state,
+            fingerprint,
+            unfit,
+            original_unfit,
+            cached,
+            end_ms,
+            entry,
+        ) in tx.rows(_STAGES, run_id)
     ]
 
 

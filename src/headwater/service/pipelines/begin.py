@@ -15,6 +15,7 @@ from headwater.service.pipelines.outputs import (
 from headwater.service.pipelines.recording import (
     Types,
     find_place,
+    is_tried_before,
     model_types,
     put_ends,
     put_execution,
@@ -22,7 +23,6 @@ from headwater.service.pipelines.recording import (
     question_of_attempt,
     question_of_place,
     questions_of_inputs,
-    reserve_place,
 )
 from headwater.storage.attempts import (
     Attempt,
@@ -93,11 +93,11 @@ def begin_step(tx: Transaction, request: pp.BeginStepRequest) -> pp.BeginStepRes
         refused=[refusal(one) for one in request.refused],
         equal_id=entries[0].execution_id if entries else 0,
     )
-    reserve_place(tx, place)
+    is_repeated = is_tried_before(tx, types, step, place)
     inputs = put_inputs(tx, step)
     execution = pb.Execution(last_known_state=pb.Execution.RUNNING)
     set_text(execution, "why", miss.text)
-    attempt = put_execution(tx, types, step, place, execution)
+    attempt = put_execution(tx, types, step, place, execution, is_tried_before=is_repeated)
     put_ends(tx, attempt, pb.Event.INPUT, list(inputs.items()), time_ms=attempt.start_ms)
     lease = take(
         tx,

@@ -14,14 +14,15 @@ from headwater.service.pipelines.outputs import artifact_of, check_outputs, name
 from headwater.service.pipelines.recording import (
     Types,
     find_place,
+    is_tried_before,
     model_types,
+    past,
     put_ends,
     put_execution,
     put_inputs,
     question_of_attempt,
     question_of_place,
     questions_of_inputs,
-    reserve_place,
 )
 from headwater.storage.attempts import (
     Attempt,
@@ -185,7 +186,7 @@ def _finish(
     # Before the answers are waited for, as this may ask something too.
     put_metrics(tx, execution_id=attempt.execution_id, run_id=attempt.run_id, metrics=request.metrics)
     used = named_ends(tx, ids, pb.Event.INPUT)[attempt.execution_id]
-    end_ms = max(attempt.start_ms, request.end_ms or tx.now_ms)
+    end_ms = max(attempt.start_ms, past(tx, request.end_ms))
     artifact_ids = _put_outputs(tx, request, attempt, artifact_types, end_ms)
     execution = _described(request, pb.Execution(id=attempt.execution_id, type_id=step_type_id(tx)))
     execution.properties["end_ms"].int_value = end_ms
@@ -219,9 +220,9 @@ def _record_afterwards(
 ) -> pp.FinishStepResponse:
     """Record an attempt whose beginning nobody told."""
     place = find_place(tx, types, step.request.pipeline, step.request.run)
-    reserve_place(tx, place)
+    is_repeated = is_tried_before(tx, types, step, place)
     inputs = put_inputs(tx, step)
-    end_ms = max(step.request.start_ms or tx.now_ms, request.end_ms or tx.now_ms)
+    end_ms = max(past(tx, step.request.start_ms), past(tx, request.end_ms))
     execution = _described(request, pb.Execution())
     set_text(execution, "why", "recorded afterwards")
     attempt = put_execution(
@@ -230,6 +231,7 @@ def _record_afterwards(
         step,
         place,
         execution,
+        is_tried_before=is_repeated,
         entry=_entry(request, step.fingerprint, is_kept=step.writes),
         end_ms=end_ms,
         finish_digest=_digest(request),
@@ -310,10 +312,10 @@ def _record_hit(
     used, made = (
         named_ends(tx, [original_id], type_)[original_id] for type_ in (pb.Event.INPUT, pb.Event.OUTPUT)
     )
-    reserve_place(tx, place)
+    is_repeated = is_tried_before(tx, types, step, place)
     tx.reserve_ids({event_table: len({*used}) + len({*made})})
-    start_ms = step.request.start_ms or tx.now_ms
-    end_ms = max(start_ms, request.end_ms or tx.now_ms)
+    start_ms = past(tx, step.request.start_ms)
+    end_ms = max(start_ms, past(tx, request.end_ms))
     execution = _described(request, pb.Execution())
     set_text(execution, "why", f"reuses execution {original_id}")
     attempt = put_execution(
@@ -322,6 +324,7 @@ def _record_hit(
         step,
         place,
         execution,
+        is_tried_before=is_repeated,
         end_ms=end_ms,
         cached_execution_id=original_id,
         finish_digest=_digest(request),

@@ -8,7 +8,7 @@ from headwater.service.pipelines.asked import Asked
 from headwater.service.pipelines.facts import set_facts, set_text, set_texts
 from headwater.service.pipelines.naming import attempt_name, run_name
 from headwater.storage import edges
-from headwater.storage.attempts import Attempt, last_number, put_attempt
+from headwater.storage.attempts import Attempt, last_number, put_attempt, question_of_last_number
 from headwater.storage.contents import newest_artifacts, put_contents, question_of_contents, raw_external_id
 from headwater.storage.kinds import ARTIFACT, CONTEXT, EXECUTION
 from headwater.storage.model import (
@@ -34,6 +34,11 @@ from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
 
 _INSERT_PARENT = Insert(parent_context_table, "context_id", "parent_context_id")
+
+
+def past(tx: Transaction, time_ms: int) -> int:
+    """A time that a worker gave, or now if it gave none; never later, since its clock may be ahead."""
+    return min(time_ms or tx.now_ms, tx.now_ms)
 
 
 @dataclass(frozen=True)
@@ -167,7 +172,7 @@ def _put_raw(tx: Transaction, new: Mapping[str, pp.StepInput]) -> dict[str, int]
 
 
 def question_of_attempt(types: Types, asked: Asked) -> Question:
-    """What ``put_execution`` asks first, for ``ask_ahead``."""
+    """What ``is_tried_before`` asks, for ``ask_ahead``."""
     return question_of_names(EXECUTION, [_first_name(types, asked)])
 
 
@@ -176,13 +181,18 @@ def _first_name(types: Types, asked: Asked) -> NameKey:
     return types.step, attempt_name(request.pipeline, request.run, request.step, 1)
 
 
-def _number(tx: Transaction, types: Types, asked: Asked, place: Place) -> int:
-    """Which attempt at a step in a run this is, from 1."""
+def is_tried_before(tx: Transaction, types: Types, asked: Asked, place: Place) -> bool:
+    """Whether there was an attempt at this step in this run.
+
+    What ``put_inputs`` and ``put_execution`` need next is asked together with each other.
+    """
+    reserve_place(tx, place)
     if place.pipeline_id is None or place.run_id is None:
-        return 1
-    if not find_names(tx, EXECUTION, [_first_name(types, asked)]):
-        return 1
-    return last_number(tx, place.pipeline_id, place.run_id, asked.request.step) + 1
+        return False
+    is_taken = bool(find_names(tx, EXECUTION, [_first_name(types, asked)]))
+    if is_taken:
+        tx.ask_ahead([question_of_last_number(place.pipeline_id, place.run_id, asked.request.step)])
+    return is_taken
 
 
 def put_execution(
@@ -192,6 +202,7 @@ def put_execution(
     place: Place,
     execution: pb.Execution,
     *,
+    is_tried_before: bool,
     entry: str | None = None,
     end_ms: int | None = None,
     cached_execution_id: int | None = None,
@@ -202,9 +213,10 @@ def put_execution(
     ``execution`` has its state, and whatever is known beside what was asked; it is filled in.
     """
     request = asked.request
-    start_ms = request.start_ms or tx.now_ms
-    # Asked first, because then nothing is written yet that this would have to wait for.
-    number = _number(tx, types, asked, place)
+    start_ms = past(tx, request.start_ms)
+    number = 1
+    if is_tried_before and place.pipeline_id is not None and place.run_id is not None:
+        number += last_number(tx, place.pipeline_id, place.run_id, request.step)
     pipeline_id, run_id = put_place(tx, types, place, start_ms)
     execution.type_id = types.step
     execution.name = attempt_name(place.pipeline, place.run, request.step, number)

@@ -71,9 +71,13 @@ def plan_resume(tx: Transaction, request: pp.PlanResumeRequest) -> pp.PlanResume
     errors = _errors(tx, steps.values())
     for step in steps.values():
         _judge(step, leases, errors, tx.now_ms)
-    _block(steps)
     done = [step.stage.execution_id for step in steps.values() if step.plan == _Plan.DONE and step.stage]
     outputs = slim_outputs(tx, done)
+    for step in steps.values():
+        made = outputs[step.stage.execution_id] if step.plan == _Plan.DONE and step.stage else ()
+        if not all(map(_is_kept, made)):
+            step.plan, step.why = _Plan.TO_RUN, "it was done, but what it left was only in memory"
+    _block(steps)
     answer = pp.PlanResumeResponse(run_id=run_id)
     for step in steps.values():
         execution_id = step.stage.execution_id if step.stage else 0
@@ -86,6 +90,11 @@ def plan_resume(tx: Transaction, request: pp.PlanResumeRequest) -> pp.PlanResume
             blocked_by=step.blocked_by,
         )
     return answer
+
+
+def _is_kept(output: pp.StepOutput) -> bool:
+    """Whether an output outlives its process: at a place, or as a plain value in the record itself."""
+    return bool(output.uri) or "value" in output.custom_properties
 
 
 # Which step uses what of which
@@ -166,12 +175,16 @@ def _judge(step: _Step, leases: Mapping[int, Lease], errors: Mapping[int, str], 
     stage = step.stage
     if stage is None:
         step.why = "it never began"
-    elif stage.state in _DONE and not stage.unfit:
+    elif stage.state in _DONE and stage.is_entry:
         step.plan = _Plan.DONE
         reused = stage.cached_execution_id
         step.why = "it is complete" if reused is None else f"it reuses the outputs of execution {reused}"
     elif stage.state in _DONE:
-        step.why = f"it was done, but {stage.unfit}"
+        step.why = (
+            f"it was done, but {stage.unfit}"
+            if stage.unfit
+            else "it was done, but left nothing that can be reused"
+        )
     elif stage.state == pb.Execution.FAILED:
         error = errors.get(stage.execution_id)
         step.why = f"it failed: {error}" if error else "it failed"

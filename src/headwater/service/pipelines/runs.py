@@ -11,6 +11,7 @@ from headwater.service.pipelines.recording import (
     find_place,
     model_types,
     new_run,
+    past,
     put_pipeline,
     put_place,
     put_run,
@@ -48,7 +49,9 @@ def start_run(tx: Transaction, request: pp.StartRunRequest) -> pp.StartRunRespon
     tx.ask_ahead([question_of_place(types, request.pipeline, request.run)])
     place = find_place(tx, types, request.pipeline, request.run)
     reserve_place(tx, place)
-    start_ms = request.start_ms or tx.now_ms
+    if place.run_id is None and request.reopens:
+        raise NotFound(f"pipeline {request.pipeline!r} has no run {request.run!r} that could be resumed")
+    start_ms = past(tx, request.start_ms)
     if place.run_id is None:
         pipeline_id = put_pipeline(tx, types, place)
         run = new_run(types, request.pipeline, request.run, start_ms)
@@ -87,7 +90,7 @@ def _parent_ids(tx: Transaction, types: Types, request: pp.StartRunRequest) -> l
     if not request.HasField("parent"):
         return []
     parent = find_place(tx, types, request.parent.pipeline, request.parent.run)
-    return [put_place(tx, types, parent, request.start_ms or tx.now_ms)[1]]
+    return [put_place(tx, types, parent, past(tx, request.start_ms))[1]]
 
 
 def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_id: int) -> None:
@@ -167,7 +170,7 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     set_text(run, "state", wanted)
     set_text(run, "error", kept_error(request.error))
     run.properties["end_ms"].int_value = max(
-        stored.properties["start_ms"].int_value, request.end_ms or tx.now_ms
+        stored.properties["start_ms"].int_value, past(tx, request.end_ms)
     )
     put_nodes(tx, CONTEXT, [run], mask=("properties.state", "properties.error", "properties.end_ms"))
     for lease in leases_of(tx, [subject]).values():
