@@ -535,3 +535,16 @@ def test_outputs_whose_names_have_slashes_are_told_apart(steps: Steps) -> None:
     steps.computed("s/x", outputs=[made("y")])
 
     assert len(steps.executions()) == 2
+
+
+def test_why_an_equal_execution_is_unfit_is_known_however_many_came_after(steps: Steps) -> None:
+    first = steps.computed(lr=0)
+    for number in range(1, 6):
+        steps.computed(run=f"run {number}", lr=number)
+    reason = "the rows were wrong"
+    steps.call("InvalidateSteps", pp.InvalidateStepsRequest(execution_ids=[first], reason=reason))
+
+    miss = steps.begin(step(run="tuesday", lr=0)).miss
+
+    assert (miss.why, miss.text) == (pp.Miss.INVALIDATED, "done before, but the rows were wrong")
+    assert miss.nearest_execution_id == first

@@ -386,6 +386,28 @@ def earlier_attempts(tx: Transaction, pipeline_type_id: int, pipeline: str, step
     ]
 
 
+_UNFIT = Prepared(
+    sa.select(_attempt.c.execution_id, _attempt.c.unfit, _attempt.c.end_ms)
+    .where(_attempt.c.fingerprint == sa.bindparam("equal"), _attempt.c.unfit.isnot(None))
+    .order_by(_attempt.c.execution_id.desc())
+    .limit(1),
+    "equal",
+)
+
+
+def unfit_before(tx: Transaction, fingerprint: str, components: dict[str, str]) -> list[Earlier]:
+    """The newest attempt with this fingerprint that was made unfit to be hit, if there is one."""
+    return [
+        Earlier(execution_id, fingerprint, unfit, False, end_ms, components)
+        for execution_id, unfit, end_ms in tx.rows(*question_of_unfit(fingerprint))
+    ]
+
+
+def question_of_unfit(fingerprint: str) -> Question:
+    """What ``unfit_before`` asks, for ``ask_ahead``."""
+    return _UNFIT, fingerprint
+
+
 def question_of_earlier(pipeline_type_id: int, pipeline: str, step: str) -> Question:
     """What ``earlier_attempts`` asks, for ``ask_ahead``."""
     return _earlier(), pipeline_type_id, pipeline, step

@@ -238,6 +238,14 @@ sa.Index(
     attempt_table.c.execution_id,
     mysql_length={"step": 200},
 )
+# Few attempts are made unfit, and then it is asked why.
+sa.Index(
+    "idx_headwater_attempt_unfit",
+    attempt_table.c.fingerprint,
+    attempt_table.c.execution_id,
+    sqlite_where=attempt_table.c.unfit.isnot(None),
+    postgresql_where=attempt_table.c.unfit.isnot(None),
+)
 sa.Index("idx_headwater_attempt_run", attempt_table.c.run_id, attempt_table.c.execution_id)
 
 # The right to compute something, or to keep a run open, until it expires.

@@ -35,7 +35,9 @@ from headwater.storage.attempts import (
     question_of_earlier,
     question_of_entries,
     question_of_key,
+    question_of_unfit,
     refuse_entry,
+    unfit_before,
 )
 from headwater.storage.leases import (
     Lease,
@@ -86,6 +88,8 @@ def begin_step(tx: Transaction, request: pp.BeginStepRequest) -> pp.BeginStepRes
         end_attempts(tx, [holder])
         holder = None
     earlier = earlier_attempts(tx, types.pipeline, request.pipeline, request.step)
+    if step.reads:
+        earlier += unfit_before(tx, step.fingerprint, step.components)
     miss = why_not(
         step,
         earlier,
@@ -134,7 +138,11 @@ def _announce(tx: Transaction, types: Types, step: Asked) -> None:
     if step.fingerprint:
         questions.append(question_of_leases([step_subject(step.fingerprint)]))
     if step.reads:
-        questions += [question_of_entries(step.fingerprint), question_of_hit(step.fingerprint)]
+        questions += [
+            question_of_entries(step.fingerprint),
+            question_of_hit(step.fingerprint),
+            question_of_unfit(step.fingerprint),
+        ]
     questions += [
         question_of_key(request.key),
         question_of_place(types, request.pipeline, request.run),

@@ -13,7 +13,13 @@ from headwater.service.pipelines.begin import (
     without_refused,
 )
 from headwater.service.pipelines.outputs import outputs_of
-from headwater.storage.attempts import Entry, earlier_attempts, entries_of_each, newest_entries
+from headwater.storage.attempts import (
+    Entry,
+    earlier_attempts,
+    entries_of_each,
+    newest_entries,
+    unfit_before,
+)
 from headwater.storage.kinds import CONTEXT
 from headwater.storage.leases import leases_of, step_subject
 from headwater.storage.model import PIPELINE_TYPE
@@ -75,9 +81,12 @@ def _entries(tx: Transaction, steps: Sequence[Asked], newest: Mapping[str, Entry
 def _miss(tx: Transaction, step: Asked, entries: Sequence[Entry]) -> pp.Miss:
     type_id = find_type_id(tx, CONTEXT, PIPELINE_TYPE.name, "")
     request = step.request
+    earlier = [] if type_id is None else earlier_attempts(tx, type_id, request.pipeline, request.step)
+    if step.reads:
+        earlier += unfit_before(tx, step.fingerprint, step.components)
     return why_not(
         step,
-        [] if type_id is None else earlier_attempts(tx, type_id, request.pipeline, request.step),
+        earlier,
         is_too_old=bool(entries),
         refused=[refusal(one) for one in request.refused],
         equal_id=entries[0].execution_id if entries else 0,
