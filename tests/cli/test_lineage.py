@@ -5,8 +5,10 @@ import os
 import re
 import shutil
 import sys
+from concurrent import futures
 from xml.etree import ElementTree
 
+import grpc
 import pytest
 
 from headwater import connect
@@ -34,7 +36,7 @@ def test_lineage_up_is_a_tree_in_which_a_node_met_before_is_not_followed_again(r
         "   │           └─ data: artifact 1  Dataset  taxi  s3://b/taxi.csv  rows=1000  owner=data team  "
         'tags={"city": "Chicago"}',
         "   └─ examples: artifact 3  Dataset  taxi/test  rows=200",
-        "      └─ parts[1]: execution 1  Split  split  COMPLETE  (above)",
+        "      └─ parts[1]: execution 1  Split  split  (above)",
     ]
 
 
@@ -89,6 +91,50 @@ def test_a_chain_of_hundreds_of_steps_is_drawn_to_its_end(run, url):
     assert len(lines) == 2 * length + 1
     assert lines[-1].endswith(f"artifact {ids.artifact_ids[0]}  Data")
     assert max(map(len, lines)) < 100
+
+
+class OnlyTheStore(grpc.GenericRpcHandler):
+    """Passes on what a server of ML Metadata knows."""
+
+    def __init__(self, channel):
+        self._channel = channel
+
+    def service(self, details):
+        if not details.method.startswith("/ml_metadata.MetadataStoreService/"):
+            return None
+        ask = self._channel.unary_unary(details.method)
+        return grpc.unary_unary_rpc_method_handler(lambda request, _: ask(request, timeout=PATIENCE_S))
+
+
+@pytest.fixture
+def address_of_mlmd(serve, taxi, channel_to):
+    """Of a server that has the RPCs of ML Metadata and no others."""
+    serving = serve("--database-url", taxi.url)
+    server = grpc.server(futures.ThreadPoolExecutor(2))
+    server.add_generic_rpc_handlers((OnlyTheStore(channel_to(serving.address)),))
+    port = server.add_insecure_port("localhost:0")
+    server.start()
+    yield f"localhost:{port}"
+    server.stop(None)
+
+
+@pytest.mark.backends("sqlite")
+def test_servers_of_ml_metadata_are_asked_for_the_lineage_of_an_artifact_too(run, taxi, address_of_mlmd):
+    of_mlmd, own = (
+        [
+            run("lineage", "up", taxi.report, "--target", target),
+            run("lineage", "up", taxi.report, "--json", "--target", target),
+            run("export", "dot", taxi.model, "--target", target),
+        ]
+        for target in (address_of_mlmd, taxi.url)
+    )
+    as_of = run("lineage", "up", taxi.report, "--as-of", "2026-01-01", "--target", address_of_mlmd)
+
+    assert of_mlmd[0].stdout == own[0].stdout
+    hops = [[node["hops"] for node in json.loads(result[1].stdout)["artifacts"]] for result in (of_mlmd, own)]
+    assert hops[0] == hops[1]
+    assert sorted(of_mlmd[2].stdout.splitlines()) == sorted(own[2].stdout.splitlines())
+    assert as_of.exit_code == 1
 
 
 def test_lineage_of_an_artifact_that_is_not_there_is_an_error(run, taxi):
@@ -183,3 +229,14 @@ def test_a_file_that_cannot_be_written_is_an_error(run, taxi, tmp_path):
 
     assert result.exit_code == 1
     assert f"cannot write '{tmp_path}/none/x.json': No such file or directory" in result.stderr
+
+
+def test_exported_json_has_the_types_of_its_nodes(run, taxi):
+    exported = json.loads(run("export", "json", taxi.model, "--direction", "up", "--target", taxi.url).stdout)
+
+    assert {type_["name"]: type_["properties"] for type_ in exported["artifact_types"]} == {
+        "Dataset": {"rows": "INT"},
+        "Model": {"accuracy": "DOUBLE"},
+    }
+    assert [type_["name"] for type_ in exported["execution_types"]] == ["Split", "Train"]
+    assert [type_["name"] for type_ in exported["context_types"]] == ["Run"]

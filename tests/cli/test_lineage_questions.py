@@ -1,6 +1,7 @@
 """``headwater lineage diff|impact|path``, and ``up`` and ``down`` of runs, executions and other times."""
 
 import json
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -63,21 +64,48 @@ def _step(store, run, step, given, *, rate=None):
     return store.transport.call("FinishStep", finish)
 
 
-def test_up_shows_what_a_step_was_given_and_which_was_a_hit(run, churn):
+def lines_of(result):
+    """Without how long the steps took."""
+    return [re.sub(r"  \d+(\.\d)? m?s(?=  |$)", "", line) for line in result.stdout.splitlines()]
+
+
+def test_up_shows_what_a_step_was_given_why_it_ran_and_how_often_it_was_reused(run, churn):
     result = run("lineage", "up", "s3://b/tuesday/train", "--target", churn.url)
 
-    assert result.stdout.splitlines() == [
-        "artifact 4  Model  churn/tuesday/train/out  s3://b/tuesday/train  digest=sha256:tuesdaytrain  "
-        "size_bytes=5",
-        f"└─ out: execution {churn.trained_again}  headwater.Step  churn/tuesday/train  COMPLETE  rate=0.2",
+    assert lines_of(result) == [
+        "artifact 4  Model  churn/tuesday/train/out  s3://b/tuesday/train  sha256:tuesdayt  5 bytes",
+        f"└─ out: execution {churn.trained_again}  train  churn/tuesday  COMPLETE  "
+        "parameter:rate changed from 0.1 to 0.2  rate=0.2",
         "   └─ examples: artifact 2  Dataset  churn/monday/prepare/out  s3://b/monday/prepare  "
-        "digest=sha256:mondayprepare  size_bytes=5",
-        f"      ├─ out: execution {churn.prepared}  headwater.Step  churn/monday/prepare  COMPLETE",
-        "      │  └─ raw: artifact 1  Dataset  s3://b/raw  digest=sha256:d",
-        f"      └─ out: execution {churn.hit}  headwater.Step  churn/tuesday/prepare  CACHED  of execution "
-        f"{churn.prepared}",
-        "         └─ raw: artifact 1  Dataset  s3://b/raw  digest=sha256:d",
+        "sha256:mondaypr  5 bytes",
+        f"      └─ out: execution {churn.prepared}  prepare  churn/monday  COMPLETE  "
+        "not completed before in this pipeline  reused by 1 run",
+        "         └─ raw: artifact 1  Dataset  s3://b/raw  sha256:d",
     ]
+    assert re.search(r"  COMPLETE  \d+(\.\d)? m?s  ", result.stdout)
+
+
+@pytest.mark.parametrize(("direction", "node"), [("up", 2), ("down", 1)])
+def test_hits_are_shown_where_they_are_asked_for_or_begun_at(run, churn, direction, node):
+    def steps(*arguments):
+        lines = lines_of(run("lineage", direction, *arguments, "--target", churn.url))
+        return [line.partition("execution ")[2] for line in lines if "  prepare  " in line]
+
+    done = f"{churn.prepared}  prepare  churn/monday  COMPLETE  not completed before in this pipeline"
+    hit = f"{churn.hit}  prepare  churn/tuesday  CACHED  reuses execution {churn.prepared}"
+    assert steps(node) == [f"{done}  reused by 1 run"]
+    assert steps(node, "--hits") == [done, hit]
+    assert steps(f"execution:{churn.hit}") == [hit]
+    assert steps("run:churn/tuesday") == [f"{done}  reused by 1 run", hit]
+
+
+def test_as_json_what_was_reused_says_so(run, churn):
+    def reused(*arguments):
+        found = json.loads(run("lineage", *arguments, "--json", "--target", churn.url).stdout)
+        return {node["id"]: node["reused_by"] for node in found["executions"] if "reused_by" in node}
+
+    assert reused("up", 2) == {churn.prepared: {"hits": 1, "runs": 1}}
+    assert reused("up", 2, "--hits") == {}
 
 
 def test_up_and_down_begin_at_a_run_or_an_execution_too(run, churn):
@@ -97,7 +125,7 @@ def test_up_as_of_a_time_shows_what_was_there_then(run, churn):
     wrong = run("lineage", "up", 4, "--as-of", "yesterday", "--target", churn.url)
 
     assert len(long_ago.stdout.splitlines()) == 1
-    assert len(today.stdout.splitlines()) == 7
+    assert len(today.stdout.splitlines()) == 5
     assert wrong.exit_code == 2
     assert "'yesterday' is no time; write for example 2024-05-31T18:00" in wrong.stderr
 
@@ -174,7 +202,7 @@ def test_impact_counts_what_was_made(run, churn):
 
     lines = result.stdout.splitlines()
     assert lines[:6] == [
-        "COUNT  KIND       TYPE            STEP     STATE",
+        "count  kind       type            step     state",
         "    2  artifact   Model                    LIVE",
         "    1  artifact   Dataset                  LIVE",
         "    2  execution  headwater.Step  train    COMPLETE",
@@ -182,12 +210,12 @@ def test_impact_counts_what_was_made(run, churn):
         "    1  execution  headwater.Step  prepare  COMPLETE",
     ]
     assert [line.split() for line in lines[7:11]] == [
-        ["COUNT", "CONTEXT", "TYPE", "NAME"],
+        ["count", "context", "type", "name"],
         ["7", "1", "headwater.Pipeline", "churn"],
         ["4", "2", "headwater.Run", "churn/monday"],
         ["4", "3", "headwater.Run", "churn/tuesday"],
     ]
-    assert [line.split()[0] for line in lines[12:]] == ["UNUSED", "4", "3"]
+    assert [line.split()[0] for line in lines[12:]] == ["unused", "4", "3"]
 
 
 def test_impact_of_what_was_not_used_says_so(run, churn):
@@ -262,10 +290,15 @@ def test_a_run_in_the_picture_is_a_frame(run, churn):
     pytest.importorskip("graphviz")
 
     drawn = run("export", "dot", 1, "--target", churn.url).stdout
+    with_hits = run("export", "dot", 1, "--hits", "--target", churn.url).stdout
 
     assert "subgraph cluster_2 {" in drawn
     assert 'label="churn/tuesday"' in drawn
-    assert f'execution_{churn.hit} [label="prepare\\nexecution {churn.hit}\\nCACHED"' in drawn
+    assert (
+        f'execution_{churn.prepared} [label="prepare\\nexecution {churn.prepared}\\nreused by 1 run"' in drawn
+    )
+    assert f"execution_{churn.hit} " not in drawn
+    assert f'execution_{churn.hit} [label="prepare\\nexecution {churn.hit}\\nCACHED"' in with_hits
 
 
 def test_many_results_are_one_node_of_the_picture(run, url):

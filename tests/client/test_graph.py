@@ -1,6 +1,7 @@
 """Questions about lineage, asked by a program: walks, paths, impact, comparisons, and what they turn into."""
 
 import itertools
+import re
 import shutil
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from headwater.client import GrpcTransport, Store, to_value
 from headwater.client.artifacts import Artifact
-from headwater.client.graph import LineageQuestions
+from headwater.client.graph import LineageQuestions, Reuse
 from headwater.client.graph_answers import ComponentDifference, ImpactCount, StepDifference
 from headwater.errors import DeadlineExceeded, InvalidRequest, NotFound
 from headwater.server import Server
@@ -134,18 +135,39 @@ def test_upstream_is_what_it_was_made_from_with_distances_runs_and_contexts(
         ("execution", steps["tuesday/train"]): 3,
         ("artifact", 2): 4,
         ("execution", steps["monday/prepare"]): 5,
-        ("execution", steps["tuesday/prepare"]): 5,
         ("artifact", 1): 6,
     }
     assert [node.id for node in lineage.nodes] == [node_id for _, node_id in lineage.hops]
-    assert (len(lineage), lineage.cut) == (8, None)
+    assert (len(lineage), lineage.cut) == (7, None)
     assert lineage.producer_of(5).id == steps["tuesday/train"]
     assert {context.name for context in lineage.contexts.values()} == {
         "churn",
         "churn/monday",
         "churn/tuesday",
     }
-    assert repr(lineage) == "<Lineage of artifact 6: 4 artifacts, 4 executions>"
+    assert repr(lineage) == "<Lineage of artifact 6: 4 artifacts, 3 executions>"
+
+
+def test_hits_are_left_out_and_counted_unless_they_are_asked_for(
+    own_store: Store, pipeline: Pipeline
+) -> None:
+    prepared, hit = pipeline.executions["monday/prepare"], pipeline.executions["tuesday/prepare"]
+    lineage = own_store.artifact(6).upstream()
+    whole = own_store.artifact(6).upstream(with_hits=True)
+    begun_at_a_hit = own_store.walk_all(("execution", hit))
+
+    assert lineage.reused_by == {prepared: Reuse(hits=1, runs=1)}
+    assert str(lineage.reused_by[prepared]) == "reused by 1 run"
+    assert [row["id"] for row in lineage.rows() if row["reused_by"]] == [prepared]
+    reused = [node.get("reused_by") for node in lineage.to_dict()["executions"]]
+    assert reused == [{"hits": 1, "runs": 1}, None, None]
+    assert whole.hops.keys() - lineage.hops.keys() == {("execution", hit)}
+    assert whole.reused_by == {}
+    assert list(begun_at_a_hit.hops) == [("execution", hit), ("artifact", 1)]
+    downstream = own_store.artifact(1).downstream()
+    assert hit not in downstream.executions
+    assert downstream.reused_by == lineage.reused_by
+    assert hit in own_store.artifact(1).downstream(with_hits=True).executions
 
 
 def test_rows_are_flat_with_a_column_for_each_property(own_store: Store, pipeline: Pipeline) -> None:
@@ -230,7 +252,7 @@ def test_event_rows_have_paths_as_text(own_store: Store) -> None:
 def test_a_walk_comes_page_by_page_and_goes_on_from_a_token(own_store: Store, pipeline: Pipeline) -> None:
     pages = list(own_store.walk("s3://b/raw", direction="downstream", page_size=3))
 
-    assert [len(page.nodes) for page in pages] == [3, 3, 3, 3]
+    assert [len(page.nodes) for page in pages] == [3, 3, 3, 2]
     assert pages[0].nodes[0] == (0, own_store.artifact(1).message)
     continued = own_store.walk(
         "s3://b/raw", direction="downstream", page_size=3, page_token=pages[1].next_page_token
@@ -321,15 +343,28 @@ def test_paths_are_stops_with_the_names_of_events(own_store: Store) -> None:
     assert paths.cut is None
 
 
-def test_several_paths_as_a_graph_share_their_nodes(own_store: Store, pipeline: Pipeline) -> None:
+def test_several_paths_as_a_graph_share_their_nodes(own_store: Store) -> None:
     pytest.importorskip("networkx")
+    data = put_fan(own_store, 3)
 
-    paths = own_store.paths(1, 6)
+    paths = own_store.paths(data, data + 4)
 
-    assert [len(path) for path in paths] == [7, 7]
-    assert paths.to_networkx().number_of_edges() == 8
-    assert list(own_store.paths(4, 6)) == []
-    assert own_store.paths(1, 6, max_paths=1).cut is not None
+    assert [len(path) for path in paths] == [5, 5, 5]
+    assert paths.to_networkx().number_of_edges() == 9 + 1
+    assert own_store.paths(data, data + 4, max_paths=1).cut is not None
+    assert list(own_store.paths(data + 1, data + 2)) == []
+
+
+def test_paths_do_not_go_by_way_of_hits_but_begin_at_them(own_store: Store, pipeline: Pipeline) -> None:
+    steps = pipeline.executions
+
+    (path,) = own_store.paths(1, 6)
+    hit = own_store.paths(1, ("execution", steps["tuesday/prepare"]))
+
+    assert [stop.node.id for stop in path if isinstance(stop.node, pb.Execution)] == [
+        steps[step] for step in ("monday/prepare", "tuesday/train", "tuesday/evaluate")
+    ]
+    assert [len(path) for path in hit] == [2]
 
 
 def test_paths_need_artifacts_or_executions_and_a_number(own_store: Store, pipeline: Pipeline) -> None:
@@ -400,12 +435,44 @@ def test_the_picture_frames_runs_and_marks_hits(own_store: Store, pipeline: Pipe
     pytest.importorskip("graphviz")
 
     dot = str(own_store.artifact(1).downstream().to_dot())
+    whole = str(own_store.artifact(1).downstream(with_hits=True).to_dot())
+
+    monday, tuesday = (
+        dot.partition(f'label="churn/{run}"')[2].partition("}")[0] for run in ("monday", "tuesday")
+    )
+    assert re.findall(r"\t(\w+) \[", monday) == [
+        "artifact_2",
+        "artifact_3",
+        "artifact_4",
+        "execution_1",
+        "execution_2",
+        "execution_3",
+    ]
+    trained, evaluated = (pipeline.executions[f"tuesday/{step}"] for step in ("train", "evaluate"))
+    assert re.findall(r"\t(\w+) \[", tuesday) == [
+        "artifact_5",
+        "artifact_6",
+        f"execution_{trained}",
+        f"execution_{evaluated}",
+    ]
+    assert 'execution_1 [label="prepare\\nexecution 1\\nreused by 1 run"' in dot
+    hit = pipeline.executions["tuesday/prepare"]
+    assert f'execution_{hit} [label="prepare\\nexecution {hit}\\nCACHED"' in whole
+    assert f"execution_{hit}" not in dot
+    assert '\tartifact_2 [label="out\\nDataset\\nartifact 2"' in dot
+    assert "\tartifact_2 -> execution_2 [label=examples]" in dot
+    assert "\texecution_1 -> artifact_2\n" in dot, "the name of the output is that of the artifact"
+
+
+@needs_dot
+@pytest.mark.backends("sqlite")
+def test_what_a_run_made_is_framed_where_its_step_is_beyond_the_walk(
+    own_store: Store, pipeline: Pipeline
+) -> None:
+    dot = str(own_store.artifact(2).downstream(max_hops=0).to_dot())
 
     assert 'label="churn/monday"' in dot
-    assert 'label="churn/tuesday"' in dot
-    hit = pipeline.executions["tuesday/prepare"]
-    assert f'execution_{hit} [label="prepare\\nexecution {hit}\\nCACHED"' in dot
-    assert "artifact_1 -> execution_1 [label=raw]" in dot
+    assert 'label="churn/tuesday"' not in dot
 
 
 def put_fan(store: Store, width: int) -> int:
@@ -518,8 +585,8 @@ def test_over_grpc_all_questions_have_the_same_answers(served: Store) -> None:
     artifact = served.artifact(6)
 
     assert isinstance(artifact, Artifact)
-    assert len(artifact.upstream()) == 8
-    assert len(artifact.paths_to("s3://b/raw")) == 2
+    assert len(artifact.upstream()) == 7
+    assert len(artifact.paths_to("s3://b/raw")) == 1
     assert served.impact("run:churn/monday").execution_count == 3
     assert [step.step for step in artifact.diff(4).causes] == ["train"]
     assert pipeline.executions["monday/prepare"] == 1

@@ -25,7 +25,11 @@ def test_a_value_comes_back_as_it_was(plain, case):
     assert type(from_value(value)) is type(plain)
 
 
-@pytest.mark.parametrize("plain", [None, b"raw", [1, 2], object(), 2**63, {"a": object()}], ids=range(6))
+@pytest.mark.parametrize(
+    "plain",
+    [None, b"raw", [1, 2], object(), 2**63, {"a": object()}, {1: 2}, 10**5000, {"a": 10**400}],
+    ids=range(9),
+)
 def test_what_cannot_be_a_property_is_refused(plain):
     with pytest.raises(InvalidRequest, match="cannot be a property"):
         to_value(plain)

@@ -57,4 +57,4 @@ def test_the_python_of_the_document_runs(
         "2 [('churn', 4), ('churn/monday', 2), ('churn/tuesday', 2)]",
         "train parameter:rate 0.2 0.1",
     ]
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8

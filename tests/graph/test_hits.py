@@ -1,7 +1,6 @@
-"""A walk that leaves out hits gives what a search finds in a graph without them, and says how many there are."""
+"""A walk without hits gives what a search finds in a graph that has none, and says how many there are."""
 
 import random
-import time
 from collections.abc import Mapping
 
 import pytest
@@ -113,7 +112,7 @@ def test_a_walk_says_how_often_what_it_met_was_reused(call: Call, walk: Walk, da
     assert ids_of([page]) == [("a", 3), ("e", 2), ("a", 2), ("e", 1), ("a", 1)]
     assert list(page.reuses) == [rpc.WalkResponse.Reuse(execution_id=1, hits=25, runs=10)]
     request.as_of_ms = 12
-    assert not list(walk(request))[0].reuses, "the events are later"
+    assert not next(walk(request)).reuses, "the events are later"
     request.ClearField("as_of_ms")
     request.leaves_out_hits = False
     (whole,) = walk(request)
@@ -148,7 +147,7 @@ def test_hits_of_what_is_gone_are_given(call: Call, walk: Walk, database: Databa
     assert ids_of(list(walk(request))) == [("a", 2), ("e", 2), ("a", 1)]
 
 
-def test_ten_thousand_hits_are_neither_read_nor_sent(call: Call, walk: Walk, database: Database) -> None:
+def test_ten_thousand_hits_are_counted_and_not_sent(call: Call, walk: Walk, database: Database) -> None:
     put_reused(call, database, 10_000)
     for artifact_id, direction, expected in (
         (3, rpc.UPSTREAM, [("a", 3), ("e", 2), ("a", 2), ("e", 1), ("a", 1)]),
@@ -156,12 +155,8 @@ def test_ten_thousand_hits_are_neither_read_nor_sent(call: Call, walk: Walk, dat
     ):
         request = rpc.WalkRequest(direction=direction, leaves_out_hits=True)
         request.start.artifact_ids.append(artifact_id)
-        begin = time.perf_counter()
 
         pages = list(walk(request))
 
-        seconds = time.perf_counter() - begin
         assert ids_of(pages) == expected
         assert [reuse.hits for page in pages for reuse in page.reuses] == [10_000]
-        # It takes some 50 ms; 10,000 nodes with their properties would take seconds.
-        assert seconds < 1.0

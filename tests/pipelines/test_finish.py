@@ -394,3 +394,19 @@ def test_a_type_of_the_user_gains_our_properties(steps: Steps) -> None:
     artifact = steps.artifact(artifact_id)
     assert artifact.type_id == type_id
     assert artifact.properties["digest"].string_value == "sha256:02"
+
+
+def test_artifacts_of_a_hit_come_in_the_order_of_their_names(steps: Steps) -> None:
+    outputs = [
+        pp.StepOutput(name=name, uri=f"file:///{name}", digest="sha256:a") for name in ("train", "test")
+    ]
+    original = steps.computed(outputs=outputs)
+    request = step(run="tuesday")
+    offered = steps.begin(request)
+
+    taken = steps.finish(
+        pp.FinishStepRequest(key=request.key, state=pp.CACHED, begin=request, cached_execution_id=original)
+    )
+
+    assert [one.name for one in offered.outputs] == ["test", "train"]
+    assert list(taken.artifact_ids) == [one.artifact_id for one in offered.outputs]

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from headwater.cli.lineage import walk_options
+from headwater.cli.lineage import hits_option, walk_options, walked
 from headwater.cli.target import asks_store, find_artifact
 from headwater.errors import FailedPrecondition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
-    from headwater.client import Store, Subgraph
+    from headwater.client import Store
+    from headwater.client.plain import NodeType
+    from headwater.client.walk_answers import Lineage
     from headwater.v1 import metadata_store_pb2 as pb
-
-_DIRECTIONS = {"up": "upstream", "down": "downstream", "both": "both"}
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -25,11 +25,12 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
         (
             click.argument("artifact"),
             walk_options,
+            hits_option,
             click.option(
                 "--direction",
                 default="both",
                 show_default=True,
-                type=click.Choice(tuple(_DIRECTIONS)),
+                type=click.Choice(("up", "down", "both")),
                 help="What it was made from, what was made from it, or both.",
             ),
             click.option(
@@ -66,10 +67,7 @@ def dot(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
 
     ARTIFACT is an id, TYPE/NAME, or a URI.
     """
-    from headwater.client.drawing import digraph
-
-    start, subgraph = _walked(store, artifact, **walk)
-    _write(str(digraph(subgraph, highlighted=[start.id])), output)
+    _write(str(_walked(store, artifact, **walk).to_dot()), output)
 
 
 @export.command(
@@ -84,8 +82,7 @@ def svg(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
     """
     from headwater.client import drawing
 
-    start, subgraph = _walked(store, artifact, **walk)
-    drawn = drawing.digraph(subgraph, highlighted=[start.id])
+    drawn = _walked(store, artifact, **walk).to_dot()
     try:
         image = drawing.svg(drawn)
     except FailedPrecondition:
@@ -102,17 +99,24 @@ def json(store: Store, artifact: str, output: Path | None, **walk: Any) -> None:
     ARTIFACT is an id, TYPE/NAME, or a URI.
     """
     from headwater.cli.tables import as_json_text
+    from headwater.client.plain import plain_type
 
-    _, subgraph = _walked(store, artifact, **walk)
-    _write(as_json_text(subgraph.to_dict()), output)
+    found = _walked(store, artifact, **walk)
+    types: list[tuple[str, Sequence[NodeType]]] = [
+        ("artifact_types", store.get_artifact_types_by_id(_type_ids(found.artifacts))),
+        ("execution_types", store.get_execution_types_by_id(_type_ids(found.executions))),
+        ("context_types", store.get_context_types_by_id(_type_ids(found.contexts))),
+    ]
+    plain = {name: [plain_type(type_) for type_ in of_kind] for name, of_kind in types}
+    _write(as_json_text({**found.to_dict(), **plain}), output)
 
 
-def _walked(
-    store: Store, named: str, *, hops: int | None, until: str | None, direction: str
-) -> tuple[pb.Artifact, Subgraph]:
-    start = find_artifact(store, named)
-    wanted: Any = _DIRECTIONS[direction]  # One of the SDK's three words.
-    return start, store.lineage(artifact_id=start.id, direction=wanted, max_hops=hops, until=until)
+def _type_ids(nodes: Mapping[int, pb.Artifact | pb.Execution | pb.Context]) -> list[int]:
+    return sorted({node.type_id for node in nodes.values()})
+
+
+def _walked(store: Store, named: str, **walk: Any) -> Lineage:
+    return walked(store, find_artifact(store, named), **walk)
 
 
 def _write(content: str, output: Path | None) -> None:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from headwater.client import Store
     from headwater.client.graph_answers import Comparison, Impact, Paths
+    from headwater.client.node_names import NodeLike
+    from headwater.client.walk_answers import Lineage
 
 hops_option = click.option(
     "--hops",
@@ -41,6 +43,13 @@ def walk_options(command: Callable[..., None]) -> Callable[..., None]:
         command = option(command)
     return command
 
+
+hits_option = click.option(
+    "--hits",
+    "with_hits",
+    is_flag=True,
+    help="Also executions that reused the outputs of another, instead of how many runs did.",
+)
 
 as_of_option = click.option(
     "--as-of",
@@ -83,17 +92,27 @@ Examples:
 @click.argument("node")
 @walk_options
 @as_of_option
+@hits_option
 @json_option
 @asks_store
 def up(
-    store: Store, *, as_json: bool, node: str, hops: int | None, until: str | None, as_of: datetime | None
+    store: Store,
+    *,
+    as_json: bool,
+    node: str,
+    hops: int | None,
+    until: str | None,
+    as_of: datetime | None,
+    with_hits: bool,
 ) -> None:
     """Show what NODE was made from, back to the sources.
 
     NODE is an artifact's id, TYPE/NAME or URI, execution:ID, or run:PIPELINE/RUN. A node that was met
-    before is marked "above".
+    before is marked "above". Executions that reused the outputs of another are counted behind that one.
     """
-    _print_lineage(store, node, "up", as_json=as_json, hops=hops, until=until, as_of=as_of)
+    _print_lineage(
+        store, node, "up", as_json=as_json, hops=hops, until=until, as_of=as_of, with_hits=with_hits
+    )
 
 
 @lineage.command(
@@ -106,17 +125,27 @@ Examples:
 @click.argument("node")
 @walk_options
 @as_of_option
+@hits_option
 @json_option
 @asks_store
 def down(
-    store: Store, *, as_json: bool, node: str, hops: int | None, until: str | None, as_of: datetime | None
+    store: Store,
+    *,
+    as_json: bool,
+    node: str,
+    hops: int | None,
+    until: str | None,
+    as_of: datetime | None,
+    with_hits: bool,
 ) -> None:
     """Show what was made from NODE, down to the latest results.
 
     NODE is an artifact's id, TYPE/NAME or URI, execution:ID, or run:PIPELINE/RUN. A node that was met
-    before is marked "above".
+    before is marked "above". Executions that reused the outputs of another are counted behind that one.
     """
-    _print_lineage(store, node, "down", as_json=as_json, hops=hops, until=until, as_of=as_of)
+    _print_lineage(
+        store, node, "down", as_json=as_json, hops=hops, until=until, as_of=as_of, with_hits=with_hits
+    )
 
 
 def _print_lineage(
@@ -128,28 +157,55 @@ def _print_lineage(
     hops: int | None,
     until: str | None,
     as_of: datetime | None,
+    with_hits: bool,
 ) -> None:
     from headwater.cli.tables import print_json, terminal_width
-    from headwater.cli.trees import NodeKey, tree
-    from headwater.client.lineage import Subgraph
+    from headwater.cli.trees import tree
 
-    key = store.find_node(named)
-    towards: Literal["upstream", "downstream"] = "upstream" if direction == "up" else "downstream"
-    roots: list[NodeKey] = [key]
-    found: Subgraph
-    if key[0] == "artifact" and as_of is None:
-        # Servers of ML Metadata answer this as well.
-        found = store.lineage(artifact_id=key[1], direction=towards, max_hops=hops, until=until)
-    else:
-        met = store.walk_all(key, direction=towards, max_hops=hops, until=until, as_of=as_of)
-        roots = [at for at, distance in met.hops.items() if distance == 0]
-        found = met
-        _say_cut(met.cut)
+    found = walked(store, named, direction, hops=hops, until=until, as_of=as_of, with_hits=with_hits)
     if as_json:
         print_json(found.to_dict())
         return
-    for line in tree(found, roots, direction, width=terminal_width()):
+    roots = [at for at, distance in found.hops.items() if distance == 0]
+    notes = {execution_id: str(reuse) for execution_id, reuse in found.reused_by.items()}
+    for line in tree(found, roots, direction, width=terminal_width(), notes=notes):
         click.echo(line)
+
+
+_DIRECTIONS: dict[str, Literal["upstream", "downstream", "both"]] = {
+    "up": "upstream",
+    "down": "downstream",
+    "both": "both",
+}
+
+
+def walked(
+    store: Store,
+    named: NodeLike,
+    direction: Literal["up", "down", "both"],
+    *,
+    hops: int | None,
+    until: str | None,
+    with_hits: bool,
+    as_of: datetime | None = None,
+) -> Lineage:
+    """What lies around a node. What the answer lacks is said."""
+    from headwater.client.walk_answers import Lineage
+    from headwater.errors import Unimplemented
+
+    key, towards = store.find_node(named), _DIRECTIONS[direction]
+    try:
+        found = store.walk_all(
+            key, direction=towards, max_hops=hops, until=until, as_of=as_of, with_hits=with_hits
+        )
+    except Unimplemented:
+        if key[0] != "artifact" or as_of is not None:
+            raise
+        # Servers of ML Metadata answer this one.
+        subgraph = store.lineage(artifact_id=key[1], direction=towards, max_hops=hops, until=until)
+        return Lineage.of_subgraph(subgraph, [key])
+    _say_cut(found.cut)
+    return found
 
 
 def _say_cut(cut: str | None) -> None:
@@ -246,19 +302,19 @@ def _print_impact(found: Impact) -> None:
         return
     counts = [(row["count"], row["kind"], row["type"], row["step"], row["state"]) for row in found.rows()]
     print_table(
-        ["COUNT", "KIND", "TYPE", "STEP", "STATE"], counts, numbers=["COUNT"], folded=["TYPE", "STEP"]
+        ["count", "kind", "type", "step", "state"], counts, numbers=["count"], folded=["type", "step"]
     )
     if found.contexts:
         click.echo()
         contexts = [(count, node.id, node.type, node.name) for node, count in found.contexts[:_MOST_SHOWN]]
         print_table(
-            ["COUNT", "CONTEXT", "TYPE", "NAME"], contexts, numbers=["COUNT", "CONTEXT"], folded=["NAME"]
+            ["count", "context", "type", "name"], contexts, numbers=["count", "context"], folded=["name"]
         )
         _say_more(len(found.contexts), "contexts")
     if found.latest:
         click.echo()
         latest = [(node.id, node.type, node.name, node.uri) for node in found.latest[:_MOST_SHOWN]]
-        print_table(["UNUSED", "TYPE", "NAME", "URI"], latest, numbers=["UNUSED"], folded=["NAME", "URI"])
+        print_table(["unused", "type", "name", "uri"], latest, numbers=["unused"], folded=["name", "uri"])
         _say_more(len(found.latest), "artifacts that nothing used")
 
 

@@ -1,12 +1,14 @@
 """A subgraph as a tree in the terminal, rooted at the node asked about."""
 
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import click
 
-from headwater.cli.tables import short, text
+from headwater.cli.run_words import lasted
+from headwater.cli.tables import short, size, text
 from headwater.client import Subgraph, from_value
 from headwater.client.drawing import path_text
 from headwater.client.folding import step_of
@@ -19,9 +21,11 @@ NodeKey = tuple[str, int]
 
 _PROPERTIES_SHOWN = 3
 # What docs/model.md has for other readers than people.
-_NOT_TOLD = frozenset({"made_by", "manifest", "preview", "stamp"})
-_TOLD_OF_STEPS = ("parameter.", "metric.")
+_NOT_TOLD = frozenset({"made_by", "manifest", "preview", "returned", "stamp"})
+PARAMETER = "parameter."
 _WIDEST_VALUE = 32
+_WIDEST_SENTENCE = 80
+_DIGITS_SHOWN = 8
 _COLOURS: Mapping[int, str] = {
     pb.Execution.FAILED: "red",
     pb.Execution.CANCELED: "red",
@@ -38,8 +42,11 @@ def tree(
     direction: Literal["up", "down"],
     *,
     width: int | None = None,
+    notes: Mapping[int, str] | None = None,
 ) -> Iterator[str]:
     """The lines of a tree for each root, styled for a terminal and folded to its ``width``; ``None``: not.
+
+    ``notes`` are words for executions, by id, which their lines end in.
 
     Roots that others lead to are left to them. A node that was met before is marked "above" and not followed
     again, so there are at most as many nodes as events and roots. Children come in the order of their events.
@@ -51,7 +58,7 @@ def tree(
     # What goes in circles has no first, and one root is where it is.
     for root in [*first, *roots] if len(roots) > 1 else roots:
         if root not in met:
-            yield from _tree(subgraph, root, edges, met, width)
+            yield from _tree(subgraph, root, edges, met, width=width, notes=notes or {})
 
 
 def _tree(
@@ -59,7 +66,9 @@ def _tree(
     root: NodeKey,
     edges: Mapping[NodeKey, Sequence[tuple[NodeKey, str]]],
     met: set[NodeKey],
+    *,
     width: int | None,
+    notes: Mapping[int, str],
 ) -> Iterator[str]:
     # Each entry is a key, the path of the event that led to it, and the guides of its line and below it.
     pending = [(root, "", "", "")]
@@ -67,11 +76,14 @@ def _tree(
         key, path, guide, guide_below = pending.pop()
         kind, node_id = key
         node = subgraph.artifacts[node_id] if kind == "artifact" else subgraph.executions[node_id]
-        parts = list(parts_of(node))
+        children = edges.get(key, [])
+        is_above = key in met and bool(children)
+        note = notes.get(node_id, "") if kind == "execution" else ""
+        # Of what stands above already the name is enough.
+        parts = list(brief_parts_of(node) if is_above else parts_of(node, note))
         if path:
             parts[0] = click.style(f"{path}: ", dim=True) + parts[0]
-        children = edges.get(key, [])
-        if key in met and children:
+        if is_above:
             parts.append(click.style("(above)", dim=True))
             children = []
         met.add(key)
@@ -118,41 +130,87 @@ def _folded(parts: Iterable[str], guide: str, guide_below: str, width: int | Non
     yield click.style(guide, dim=True) + line
 
 
-def parts_of(node: Node) -> Iterator[str]:
-    """What a line says of a node: kind and id, type, name, URI, state, the first few properties."""
+def parts_of(node: Node, note: str = "") -> Iterator[str]:
+    """What a line says of a node: kind and id, type, name, URI or state, and what else tells most."""
     if isinstance(node, pb.Artifact):
         yield click.style(f"artifact {node.id}", fg="cyan")
+        yield click.style(text(node.type), bold=True)
+        yield from _of_artifact(node)
     else:
         yield click.style(f"execution {node.id}", fg="yellow")
-    yield click.style(text(node.type), bold=True)
+        yield click.style(text(step_of(node) or node.type), bold=True)
+        if node.name:
+            yield text(_run_of(node) if step_of(node) else node.name)
+        if node.last_known_state != pb.Execution.UNKNOWN:
+            colour = _COLOURS.get(node.last_known_state)
+            yield click.style(pb.Execution.State.Name(node.last_known_state), fg=colour)
+        for part in _of_step(node) if step_of(node) else _properties(node, {}):
+            yield click.style(part, dim=True)
+    if note:
+        yield click.style(note, dim=True)
+
+
+def brief_parts_of(node: Node) -> Iterator[str]:
+    """As ``parts_of``: kind and id, type or step, name."""
+    yield from itertools.islice(parts_of(node), 3 if node.name or isinstance(node, pb.Artifact) else 2)
+
+
+def _of_artifact(node: pb.Artifact) -> Iterator[str]:
     if node.name:
         yield text(node.name)
-    if isinstance(node, pb.Artifact):
-        if node.uri:
-            yield text(node.uri)
-        if node.state not in (pb.Artifact.UNKNOWN, pb.Artifact.LIVE):
-            yield pb.Artifact.State.Name(node.state)
-    elif node.last_known_state != pb.Execution.UNKNOWN:
-        colour = _COLOURS.get(node.last_known_state)
-        yield click.style(pb.Execution.State.Name(node.last_known_state), fg=colour)
-    for part in _properties(node):
+    if node.uri:
+        yield text(node.uri)
+    if node.state not in (pb.Artifact.UNKNOWN, pb.Artifact.LIVE):
+        yield pb.Artifact.State.Name(node.state)
+    told = {}
+    if node.properties["digest"].string_value if "digest" in node.properties else "":
+        told["digest"] = short_digest(text(node.properties["digest"].string_value))
+    if "size_bytes" in node.properties and node.properties["size_bytes"].HasField("int_value"):
+        told["size_bytes"] = size(node.properties["size_bytes"].int_value)
+    for part in (*told.values(), *_properties(node, told)):
         yield click.style(part, dim=True)
 
 
-def _properties(node: Node) -> Iterator[str]:
-    """The first few properties, declared ones first; of a step what it was given and what it came to."""
-    given = [
-        (name, properties[name])
-        for properties in (node.properties, node.custom_properties)
+def _run_of(node: pb.Execution) -> str:
+    """PIPELINE/RUN of an attempt, whose name is PIPELINE/RUN/STEP, as far as it is not its step's."""
+    step = step_of(node)
+    run, _, number = node.name.partition(f"/{step}")
+    return f"{run} {number}".rstrip() if run and (not number or number.startswith("#")) else node.name
+
+
+def _of_step(node: pb.Execution) -> Iterator[str]:
+    """How long it took, why it ran or whom it reuses, what it was given, and what it came to."""
+    start_ms, end_ms = (node.properties[name].int_value for name in ("start_ms", "end_ms"))
+    took = lasted(start_ms, end_ms)
+    if took and node.last_known_state != pb.Execution.CACHED:
+        yield took
+    for name in ("why", "error"):
+        said = text(node.properties[name].string_value).strip()
+        if said:
+            yield short(said, _WIDEST_SENTENCE)
+    given = sorted(name for name in node.custom_properties if name.startswith(PARAMETER))
+    yield from _some({name.removeprefix(PARAMETER): node.custom_properties[name] for name in given})
+
+
+def short_digest(digest: str) -> str:
+    """The algorithm and the first digits."""
+    algorithm, colon, digits = digest.partition(":")
+    return f"{algorithm}{colon}{digits[:_DIGITS_SHOWN]}" if colon else digest[:_DIGITS_SHOWN]
+
+
+def _properties(node: Node, told: Collection[str]) -> Iterator[str]:
+    """The first few properties that were not ``told``, declared ones first."""
+    given = {
+        name: properties[name]
+        for properties in (node.custom_properties, node.properties)
         for name in sorted(properties)
-    ]
-    if step_of(node):
-        if "cached_execution_id" in node.properties:
-            yield f"of execution {node.properties['cached_execution_id'].int_value}"
-        given = [(name.partition(".")[2], value) for name, value in given if name.startswith(_TOLD_OF_STEPS)]
-    else:
-        given = [(name, value) for name, value in given if name not in _NOT_TOLD]
-    for name, value in given[:_PROPERTIES_SHOWN]:
-        yield f"{text(name)}={short(text(from_value(value)), _WIDEST_VALUE)}"
-    if len(given) > _PROPERTIES_SHOWN:
+    }
+    declared_first = sorted(given, key=lambda name: (name not in node.properties, name))
+    yield from _some({name: given[name] for name in declared_first if name not in {*told, *_NOT_TOLD}})
+
+
+def _some(values: Mapping[str, pb.Value]) -> Iterator[str]:
+    for name in [*values][:_PROPERTIES_SHOWN]:
+        yield f"{text(name)}={short(text(from_value(values[name])), _WIDEST_VALUE)}"
+    if len(values) > _PROPERTIES_SHOWN:
         yield "…"

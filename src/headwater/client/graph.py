@@ -14,7 +14,17 @@ from headwater.errors import DeadlineExceeded, InvalidRequest, NotFound, Unavail
 from headwater.v1 import lineage_pb2 as rpc
 from headwater.v1 import metadata_store_service_pb2 as store_rpc
 
-__all__ = ["Artifact", "Comparison", "Impact", "Lineage", "LineageQuestions", "NodeLike", "Paths", "Reuse", "WalkPage"]
+__all__ = [
+    "Artifact",
+    "Comparison",
+    "Impact",
+    "Lineage",
+    "LineageQuestions",
+    "NodeLike",
+    "Paths",
+    "Reuse",
+    "WalkPage",
+]
 
 _DIRECTIONS = {"upstream": rpc.UPSTREAM, "downstream": rpc.DOWNSTREAM, "both": rpc.BOTH}
 _LARGEST_PAGE = 1_000

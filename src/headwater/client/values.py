@@ -18,7 +18,7 @@ def to_value(plain: object) -> pb.Value:
     Numbers within structs are doubles, so ``{"epochs": 3}`` may come back as ``{"epochs": 3.0}``.
 
     Raises:
-        InvalidRequest: a value of another type, or an int of more than 64 bits.
+        InvalidRequest: a value of another type, an int of more than 64 bits, or a key that is not text.
     """
     try:
         if isinstance(plain, bool):  # Before int, of which bool is a subclass.
@@ -31,11 +31,18 @@ def to_value(plain: object) -> pb.Value:
             return pb.Value(string_value=plain)
         if isinstance(plain, Mapping):
             return pb.Value(struct_value=json_format.ParseDict(dict(plain), struct_pb2.Struct()))
-    except (ValueError, json_format.ParseError) as error:
-        raise InvalidRequest(f"{plain!r:.200} cannot be a property: {error}") from error
+    except (ValueError, TypeError, OverflowError, json_format.ParseError) as error:
+        raise InvalidRequest(f"{_shortened(plain)} cannot be a property: {error}") from error
     raise InvalidRequest(
-        f"{plain!r:.200} cannot be a property; properties are bool, int, float, str, or a mapping of such"
+        f"{_shortened(plain)} cannot be a property; properties are bool, int, float, str, or a mapping of such"
     )
+
+
+def _shortened(value: object) -> str:
+    try:
+        return f"{value!r:.200}"
+    except Exception:  # Python limits how many digits of an int it writes, and a class may do what it likes.
+        return f"a value of type {type(value).__name__!r}"
 
 
 def from_value(value: pb.Value) -> Plain:

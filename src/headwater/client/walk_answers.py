@@ -1,7 +1,8 @@
 """What a walk has met: page by page, and whole."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -91,6 +92,23 @@ class Lineage(Subgraph):
     """How many nodes were met and left out, at least."""
     reused_by: Mapping[int, Reuse] = field(default_factory=dict)
     """By execution id, how often the executions whose hits are left out were reused; others are absent."""
+
+    @classmethod
+    def of_subgraph(cls, subgraph: Subgraph, start: Sequence[NodeKey]) -> "Lineage":
+        """The same nodes and edges with distances: those along events, whichever way these go."""
+        beside: dict[NodeKey, set[NodeKey]] = defaultdict(set)
+        for event in subgraph.events:
+            ends: tuple[NodeKey, NodeKey] = ("artifact", event.artifact_id), ("execution", event.execution_id)
+            beside[ends[0]].add(ends[1])
+            beside[ends[1]].add(ends[0])
+        hops: dict[NodeKey, int] = {}
+        level, distance = {*start}, 0
+        while level:
+            hops.update((key, distance) for key in sorted(level))
+            level = {there for key in level for there in beside[key]} - hops.keys()
+            distance += 1
+        parts = {each.name: getattr(subgraph, each.name) for each in fields(Subgraph)}
+        return cls(**parts, start=tuple(start), hops=hops)
 
     def __len__(self) -> int:
         return len(self.artifacts) + len(self.executions)

@@ -107,9 +107,7 @@ def bounds_now(tx: Transaction, as_of_ms: int | None = None) -> Bounds:
     return Bounds(event, attribution, association, as_of_ms)
 
 
-def is_there(
-    event: sa.FromClause, types: Types, leaves_out_hits: bool = False
-) -> sa.ColumnElement[bool]:
+def is_there(event: sa.FromClause, types: Types, leaves_out_hits: bool = False) -> sa.ColumnElement[bool]:
     """Whether an event is within the bounds, and one of ``types``. Parameters: ``names_of_bounds``."""
     conditions = [
         event.c.id <= sa.bindparam("bound", type_=sa.BigInteger()),
@@ -394,4 +392,6 @@ def _events_ahead(direction: Direction, leaves_out_hits: bool) -> Prepared:
         ),
     )
     most = sa.bindparam("events", type_=sa.BigInteger())
-    return Prepared(select.limit(most), "ids", *names_of_bounds(leaves_out_hits), "depth", "artifacts", "events")
+    return Prepared(
+        select.limit(most), "ids", *names_of_bounds(leaves_out_hits), "depth", "artifacts", "events"
+    )

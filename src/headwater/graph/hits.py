@@ -94,7 +94,7 @@ def _reuses() -> Prepared:
 
 
 def reuses(tx: Transaction, execution_ids: Sequence[int], as_of_ms: int | None) -> list[Reuse]:
-    """How often each was reused by now, or by ``as_of_ms``; ascending by id, without those that never were."""
+    """How often each was reused by now, or by ``as_of_ms``; ascending by id, without what never was."""
     as_of = _FOR_EVER if as_of_ms is None else as_of_ms
     return [
         Reuse(*row)

@@ -291,11 +291,12 @@ def find_paths(tx: Transaction, request: rpc.FindPathsRequest) -> rpc.FindPathsR
     last = _one_of("to", request.to_artifact_id, request.to_execution_id)
     tx.ask_ahead(questions_of_bounds())
     _check_both_stored(tx, first, last)
+    ends = [node_id for kind, node_id in (first, last) if kind is EXECUTION]
     found = paths.find_paths(
         tx,
         paths.Node(first[0] is EXECUTION, first[1]),
         paths.Node(last[0] is EXECUTION, last[1]),
-        replace(bounds_now(tx), kept_hits=Kept([node_id for kind, node_id in (first, last) if kind is EXECUTION])),
+        replace(bounds_now(tx), kept_hits=Kept(ends)),
         max_paths=request.max_paths or _USUAL_PATHS,
         max_hops=max_hops,
     )

@@ -246,6 +246,15 @@ sa.Index(
     sqlite_where=attempt_table.c.unfit.isnot(None),
     postgresql_where=attempt_table.c.unfit.isnot(None),
 )
+# Who reused what an execution made, and in how many runs.
+sa.Index(
+    "idx_headwater_attempt_cached",
+    attempt_table.c.cached_execution_id,
+    attempt_table.c.run_id,
+    attempt_table.c.start_ms,
+    sqlite_where=attempt_table.c.cached_execution_id.isnot(None),
+    postgresql_where=attempt_table.c.cached_execution_id.isnot(None),
+)
 sa.Index("idx_headwater_attempt_run", attempt_table.c.run_id, attempt_table.c.execution_id)
 
 # The right to compute something, or to keep a run open, until it expires.

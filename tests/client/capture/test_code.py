@@ -680,3 +680,95 @@ def test_code_that_defends_itself_gets_a_digest_of_its_own():
 
     assert first.digest != second.digest
     assert first.parts == ("(unreadable: RuntimeError)",)
+
+
+SETTINGS = """
+    CONFIG = {"k": 1}
+    LEVEL = 1
+
+    def configure(**given):
+        CONFIG.update(given)
+        return CONFIG["k"]
+
+    def raise_level():
+        global LEVEL
+        LEVEL += 1
+
+    def train():
+        return CONFIG["k"] + LEVEL
+"""
+
+
+@pytest.mark.parametrize("change", ["configure", "raise_level"])
+def test_what_somebody_else_reads_and_changes_counts_by_its_value(project, change):
+    module = project.load({"steps.py": SETTINGS})
+    before = code_digest(module.train).digest
+
+    module.configure(k=2) if change == "configure" else module.raise_level()
+
+    assert code_digest(module.train).digest != before
+
+
+def test_a_log_that_is_only_written_does_not_count(project):
+    module = project.load(
+        {
+            "steps.py": """
+                from logs import KEPT
+
+                LOG = []
+
+                def train():
+                    LOG.append(1)
+                    KEPT["train"] = 1
+                    return 1
+
+                def read():
+                    LOG.append(1)
+                    return count()
+
+                def count():
+                    return len(LOG)
+
+                def closing():
+                    log = []
+
+                    def inner():
+                        log.append(1)
+                        return 1
+
+                    return inner
+            """,
+            "logs.py": "KEPT = {}",
+        }
+    )
+    inner = module.closing()
+    before = [code_digest(function).digest for function in (module.train, inner, module.read)]
+
+    module.train()
+    inner()
+    after = [code_digest(function).digest for function in (module.train, inner, module.read)]
+
+    assert after[:2] == before[:2]
+    assert after[2] != before[2]
+
+
+@pytest.mark.parametrize(
+    ("made", "change"),
+    [
+        ("list(range(100_001))", "BIG[5] = -1"),
+        ("dict.fromkeys(range(100_001))", "BIG[5] = -1"),
+        ("set(range(100_001))", "BIG.remove(5); BIG.add(-1)"),
+        ("[lambda: 1] + list(range(100_001))", "BIG[5] = -1"),
+    ],
+)
+def test_a_value_of_very_many_items_counts_by_all_of_them(project, made, change):
+    text = f"BIG = {made}\ndef train():\n    return sum(BIG)\n"
+    module = project.load({"steps.py": text})
+    before = code_digest(module.train).digest
+    again = code_digest(module.train).digest
+
+    exec(change, vars(module))
+
+    assert code_digest(module.train).digest != before
+    # What cannot be pickled has a digest of its own each time.
+    assert (again == before) == ("lambda" not in made)

@@ -95,7 +95,7 @@ def test_another_content_of_the_same_size(output: Path, directory: Path, memory:
 
         assert problem_with(expected) == Problem(
             "digest",
-            f"{expected.uri} has the digest {found.digest}; {expected.digest} was recorded",
+            f"{expected.uri} has another digest than {expected.digest}, which was recorded",
             found.size_bytes,
             found.digest,
         )
@@ -203,6 +203,10 @@ DOTS = "{!r} is not read: stores differ in what '.' and '..' mean"
         ("zip://a::file:///x.zip", WITHIN.format("zip://a::file:///x.zip")),
         ("s3://b/a/../../other/k", DOTS.format("s3://b/a/../../other/k")),
         ("memory://a/./b", DOTS.format("memory://a/./b")),
+        (
+            "hdfs://127.0.0.1:9/x",
+            "'hdfs://127.0.0.1:9/x' is not read: hdfs is read beneath an allowed root alone",
+        ),
         (
             "file://evil/share/x",
             "'file://evil/share/x' is not read: it is on another host and not beneath an allowed root",

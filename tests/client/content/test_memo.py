@@ -287,3 +287,12 @@ def test_the_oldest_are_dropped(tmp_path: Path, kind: str):
     memo.close()
 
     assert known == [False] * 15 + [True] * 10
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such modes")
+def test_its_file_is_for_its_owner_alone(tmp_path: Path, settled: Path):
+    path = tmp_path / "digests.db"
+    with Memo(path) as memo:
+        digest_of(settled, memo=memo)
+
+    assert path.stat().st_mode & 0o777 == 0o600

@@ -13,15 +13,21 @@ What it does not cover:
 - names that are only known when the code runs: ``getattr(module, name)`` counts the whole module, and
   ``globals()[name]``, ``importlib.import_module(name)`` and plugins count nothing;
 - files that the code reads;
-- what a memo, a counter or a client made at first use holds: a module variable that one function both reads
-  and changes counts by the statement that makes it.
+- what a memo, a counter or a client made at first use holds: a module variable counts by the statement that
+  makes it, and not by its value, if one function among those that are covered both reads and changes it, or
+  if all that use it only change it. A variable that somebody else changes (``configure(rate)``) counts by its
+  value;
+- the content of a ``File`` that a function closes over or that stands in its module: it counts by its name,
+  because it may be where the step writes. Give it as an argument of the step, and its content counts. An
+  ``Output`` counts by its digest, or by the step that made it.
 
 Headwater's own decorators do not count: what they say has components of its own in the fingerprint.
 
 Functions without readable source (made by ``exec``, or whose file was edited since it was imported, or which
 an import hook rewrites as pytest does with ``assert``) count by their bytecode, which holds only for one
 minor version of Python. Objects without a canonical form count by their class and by the statement that
-makes them.
+makes them; containers of very many items by their pickle, and where there is none the code has a digest that
+no other has.
 """
 
 import ast

@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 import types
+from collections.abc import Collection
 from typing import Any
 
 from headwater.client.capture.bytecode import bytecode_text
@@ -33,7 +34,7 @@ from headwater.client.capture.source import (
     class_nodes,
     digest_of_text,
     function_node,
-    read_and_changed,
+    reads_and_changes,
     source_of,
 )
 from headwater.client.capture.syntax import canonical_syntax
@@ -78,6 +79,9 @@ class DefinitionReader:
         self._parts = parts
         self._project = project
         self._files = FileReader(parts, self.function)
+        # Module variables, by the id of their module's namespace and their name.
+        self._memos: set[tuple[int, str]] = set()
+        self._read: set[tuple[int, str]] = set()
 
     # Functions.
 
@@ -109,18 +113,34 @@ class DefinitionReader:
         code, namespace = function.__code__, function.__globals__
         source = source_of(code.co_filename, namespace)
         node = function_node(code, source) if source else None
+        read: set[str] = set()
+        changed: set[str] = set()
         if node is None:
             part.own = bytecode_text(code)
         else:
             part.own = self._syntax(node, namespace)
             self._add_decorators(part, node, namespace)
             self._add_imports(part, node, namespace)
-        self._add_chains(part, chains(code), namespace)
+            self._note_memos(node, namespace, but=code.co_freevars)
+            read, changed = reads_and_changes(node)
+        self._add_chains(part, chains(code), namespace, unread=changed - read)
         self._add_cells(part, function, node)
         self._add_defaults(part, function, node)
         wrapped = function.__dict__.get("__wrapped__")
         if callable(wrapped):
             part.references.append(("__wrapped__", self.values.describe(wrapped)))
+
+    def _note_memos(
+        self, node: ast.AST, namespace: dict[str, Any], *, but: Collection[str] = ()
+    ) -> None:
+        """Remember which module variables the functions in ``node`` both read and change."""
+        for each in ast.walk(node):
+            if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                read, changed = reads_and_changes(each)
+                for name in read & changed - set(but):
+                    if name in namespace:
+                        home, original = _home(self._project, namespace, name)
+                        self._memos.add((id(home), original))
 
     def _syntax(self, node: ast.AST, namespace: dict[str, Any]) -> str:
         return canonical_syntax(node, left_out=lambda decorator: self._is_ours(decorator, namespace))
@@ -148,7 +168,8 @@ class DefinitionReader:
 
     def _add_cells(self, part: Part, function: types.FunctionType, node: Definition | None) -> None:
         used = chains(function.__code__, free=True)
-        changed = read_and_changed(node) if node is not None else set()
+        # Of what it changes and does not read, the value makes no difference either.
+        changed = reads_and_changes(node)[1] if node is not None else set()
         for name, value in _cells(function):
             if isinstance(value, types.ModuleType):
                 for chain in [chain for chain in used if chain[0] == name] or [(name,)]:
@@ -173,14 +194,17 @@ class DefinitionReader:
 
     # Names of modules.
 
-    def _add_chains(self, part: Part, used: list[Chain], namespace: dict[str, Any]) -> None:
+    def _add_chains(
+        self, part: Part, used: list[Chain], namespace: dict[str, Any], *, unread: Collection[str] = ()
+    ) -> None:
+        """``unread``: names that are only changed."""
         for chain in used:
-            text = self._named(chain, namespace)
+            text = self._named(chain, namespace, is_read=chain[0] not in unread)
             reference = (".".join(chain), text)
             if text is not None and reference not in part.references:
                 part.references.append((".".join(chain), text))
 
-    def _named(self, chain: Chain, namespace: dict[str, Any]) -> str | None:
+    def _named(self, chain: Chain, namespace: dict[str, Any], *, is_read: bool) -> str | None:
         """The text for what a chain leads to; ``None`` for built-in and unknown names."""
         name, rest = chain[0], chain[1:]
         if name in _MODULE_NAMES or name not in namespace:
@@ -196,11 +220,14 @@ class DefinitionReader:
         if isinstance(value, types.FunctionType | type | types.BuiltinFunctionType):
             return self.values.describe(value)
         home, name = _home(self._project, namespace, name)
+        if is_read:
+            self._read.add((id(home), name))
         text = self._parts.refer(
             ("constant", id(home), name),
             f"{home.get('__name__')}.{name}",
             lambda part: self._fill_constant(part, home, name, value),
             keep=home,
+            last=True,  # Whether its value counts depends on the functions that use it.
         )
         return text or self.values.describe(value)
 
@@ -209,7 +236,8 @@ class DefinitionReader:
             part.own = tagged("opaque", quoted("logging.Logger"))
             return
         source = _source_of_namespace(namespace)
-        if source is not None and name in source.state:
+        key = (id(namespace), name)
+        if source is not None and (key in self._memos or key not in self._read):
             part.own = tagged("state", f"[{','.join(self.values.held([value], 1))}]")
         else:
             part.own = self.values.describe(value)
@@ -272,6 +300,7 @@ class DefinitionReader:
             if code is not None:
                 self._add_chains(part, chains(code), namespace)
             self._add_attributes(part, node, cls)
+            self._note_memos(node, namespace)
         for method in own:
             # A class made within a function closes over its names; what decorators generate does not count.
             for name, value in _cells(method) if function_node(method.__code__, source) else ():

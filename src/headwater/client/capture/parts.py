@@ -40,12 +40,16 @@ class Parts:
         self._places: dict[object, int] = {}
         self._kept: list[object] = []
         self._waiting: deque[Callable[[], None]] = deque()
+        self._waiting_longest: deque[Callable[[], None]] = deque()
         self.left_out = 0
 
     def refer(
-        self, key: object, name: str, fill: Callable[[Part], None], *, keep: object = None
+        self, key: object, name: str, fill: Callable[[Part], None], *, keep: object = None, last: bool = False
     ) -> str | None:
-        """The text that refers to the part ``key``, which is filled in later; ``None`` for one too many."""
+        """The text that refers to the part ``key``, which is filled in later; ``None`` for one too many.
+
+        ``last``: when all others that are known by then are filled in.
+        """
         place = self._places.get(key)
         if place is None:
             if len(self._parts) >= MAX_PARTS:
@@ -56,13 +60,13 @@ class Parts:
             self._parts.append(part)
             self._kept.append(keep)
             # Not at once: helpers call helpers deeper than Python's stack is.
-            self._waiting.append(lambda: fill(part))
+            (self._waiting_longest if last else self._waiting).append(lambda: fill(part))
         return tagged("part", str(place))
 
     def complete(self) -> None:
         """Fill in all parts, those met on the way too."""
-        while self._waiting:
-            self._waiting.popleft()()
+        while self._waiting or self._waiting_longest:
+            (self._waiting or self._waiting_longest).popleft()()
 
     def digest(self, root: str) -> str:
         """The digest of the whole, given the text that stands for the step."""

@@ -52,8 +52,6 @@ class Source:
     """Every code object by name and first line."""
     bindings: Mapping[str, list[ast.stmt]]
     """The statements that bind a name of the module, in order; those inside an ``if`` or ``try`` too."""
-    state: frozenset[str]
-    """Names of the module that one of its functions both reads and changes: memos, counters, lazy clients."""
 
     def segment(self, node: ast.AST) -> str:
         """The text of ``node`` with its decorators."""
@@ -100,7 +98,7 @@ def _parsed(text: str, filename: str) -> Source | None:
     for statement in _statements(tree.body):
         for name in bound_names(statement):
             bindings[name].append(statement)
-    return Source(text, tree, code, definitions, classes, codes, bindings, _state(tree))
+    return Source(text, tree, code, definitions, classes, codes, bindings)
 
 
 def digest_of_text(source: Source) -> str:
@@ -251,19 +249,11 @@ def bound_names(statement: ast.stmt) -> list[str]:
     return [node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)]
 
 
-def _state(tree: ast.Module) -> frozenset[str]:
-    found: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found |= read_and_changed(node)
-    return frozenset(found)
+def reads_and_changes(function: ast.AST) -> tuple[set[str], set[str]]:
+    """The names from around ``function`` that it reads, and those that it changes.
 
-
-def read_and_changed(function: ast.AST) -> set[str]:
-    """The names from around ``function`` that it both reads and changes.
-
-    That is what a memo, a counter or a client made at first use looks like. A function that only sets
-    (``configure(rate)``, or a decorator that registers) decides what others do, and is not meant.
+    ``log.append(x)`` changes ``log`` and does not read it. A name in both is what a memo, a counter or a
+    client made at first use looks like.
     """
     body = getattr(function, "body", [])
     inside = [each for part in (body if isinstance(body, list) else [body]) for each in ast.walk(part)]
@@ -290,4 +280,4 @@ def read_and_changed(function: ast.AST) -> set[str]:
     arguments = getattr(function, "args", None)
     local = {each.arg for each in ast.walk(arguments) if isinstance(each, ast.arg)} if arguments else set()
     local |= stored - declared
-    return ((changed | (stored & declared)) & read) - local
+    return read - local, (changed | (stored & declared)) - local

@@ -8,6 +8,8 @@ import enum
 import functools
 import hashlib
 import os
+import pickle
+import secrets
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
@@ -18,7 +20,7 @@ from headwater.client.capture.project import Project, is_ours
 from headwater.errors import InvalidRequest
 from headwater.fingerprint import canonical
 
-#: Values with more items than this, all in all, count by their type and the statement that makes them.
+#: Where values have more items than this, all in all, the next container counts by the digest of its pickle.
 MAX_ITEMS = 100_000
 _MAX_DEPTH = 50
 _MAX_HELD_DEPTH = 4
@@ -91,9 +93,9 @@ class ValueReader:
             )
         kind = type(value)
         if kind in (list, tuple, set, frozenset, dict):
+            if self._items + len(value) > MAX_ITEMS:
+                return _large(value)
             self._items += len(value)
-            if self._items > MAX_ITEMS:
-                return tagged("large", f"[{quoted(kind.__name__)},{len(value)}]")
             if kind in (list, tuple):
                 return self._list(value, depth)
             return self._mapping(value, depth) if kind is dict else self._set(value, depth)
@@ -127,6 +129,10 @@ class ValueReader:
         wrapped = getattr(value, "__wrapped__", None)
         held = [self.describe(wrapped, depth)] if callable(wrapped) else []
         if is_ours(type(value).__module__):
+            stands = getattr(type(value), "text_in_code", None)
+            if isinstance(stands, property):
+                # An output of another step. One that nothing tells apart from others is no one else's equal.
+                held.append(quoted(value.text_in_code or secrets.token_hex(16)))
             return tagged("ours", f"[{','.join(held)}]")
         # A wrapper or a container made by a library: what it holds of the project counts. An object that is
         # not called (an application, a graph of tasks) may hold all the project further inside.
@@ -215,9 +221,33 @@ def _place(value: Any) -> tuple[str, str]:
         return "object", name_of(type(value))
 
 
+class _Digesting:
+    """A file that only digests what is written to it."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def write(self, data: bytes) -> int:
+        self.digest.update(data)
+        return len(data)
+
+
+def _large(value: Any) -> str:
+    """A value that is too large to be looked at item by item: its pickle, or what no other value has."""
+    file = _Digesting()
+    try:
+        pickler = pickle.Pickler(file, protocol=4)
+        # Equal items are written alike then, whether they are one object or two.
+        pickler.fast = True
+        pickler.dump(sorted(value, key=_place) if isinstance(value, set | frozenset) else value)
+    except Exception:  # User code is behind every object that is pickled.
+        return tagged("large", f"[{quoted(name_of(type(value)))},{quoted(secrets.token_hex(16))}]")
+    return tagged("pickled", f"[{quoted(name_of(type(value)))},{quoted(file.digest.hexdigest())}]")
+
+
 def _large_array(value: Any) -> str:
     if value.dtype.hasobject:
-        return tagged("large", f"[{quoted(name_of(type(value)))},{value.size}]")
+        return _large(value)
     digest = hashlib.sha256(value.tobytes()).hexdigest()
     shape = ",".join(map(str, value.shape))
     return tagged("array", f"[{quoted(str(value.dtype))},[{shape}],{quoted(digest)}]")

@@ -138,6 +138,8 @@ class Memo:
         if self._connection is not None:
             return self._connection
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        # It names files: for its owner alone, as SQLite's files beside it are then too.
+        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
         connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, check_same_thread=False)
         try:
             _prepare(connection)

@@ -1,5 +1,6 @@
 """What is asked before a step: the request, and asking until it is decided."""
 
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -7,7 +8,8 @@ from typing import Any
 
 from headwater.client.capture.code import code_digest
 from headwater.client.capture.environment import as_components
-from headwater.client.content import canonical_uri, digest_of
+from headwater.client.capture.project import Project
+from headwater.client.content import canonical_uri, digest_of, local_path
 from headwater.client.recording.binding import Given, Place, parameter_components, parameter_values
 from headwater.client.recording.options import StepOptions
 from headwater.client.recording.outputs import File, Output
@@ -23,6 +25,8 @@ logger = logging.getLogger("headwater")
 _Mode = pp.CachePolicy.Mode
 BY_VERSION = "by version"
 """The code of a step whose author says with ``version`` when it changes."""
+MADE_AGAIN = "made_again"
+"""Custom property of an output in memory: the attempt, if that was made although it was done before."""
 _MOST_OFFERS = 5
 _SAYS_EVERY_S = 60.0
 _LONGEST_PAUSE_S = 30.0
@@ -32,11 +36,15 @@ def begin_request(
     options: StepOptions,
     given: Given,
     *,
+    pipeline: str,
     key: str,
     function: Callable[..., Any] | None,
     storage_options: Mapping[str, Mapping[str, Any]] | None,
+    knows_artifacts_of: Callable[[Output], bool] = lambda _: True,
 ) -> pp.BeginStepRequest:
     """What is known of a step before it runs, without the run's part of it. Reads the content of inputs.
+
+    ``knows_artifacts_of`` says whether the store that is asked is the one that an output is recorded in.
 
     Raises:
         InvalidRequest: a parameter without canonical form, an input that is not there, a wrong policy.
@@ -51,7 +59,11 @@ def begin_request(
         parameters=parameter_values(given.parameters),
         inputs=[_input(name, place, storage_options) for name, place in given.inputs.items()],
     )
-    code = _code(options, function)
+    for message, place in zip(request.inputs, given.inputs.values(), strict=True):
+        if isinstance(place, Output) and not knows_artifacts_of(place):
+            message.ClearField("artifact_id")
+            message.uri = message.uri or place.uri or place.made_by
+    code = _code(options, function, given, pipeline)
     if code:
         request.code.source_digest = code
     if policy.mode != _Mode.OFF and code:
@@ -59,7 +71,7 @@ def begin_request(
     return request
 
 
-def _code(options: StepOptions, function: Callable[..., Any] | None) -> str:
+def _code(options: StepOptions, function: Callable[..., Any] | None, given: Given, pipeline: str) -> str:
     """What stands for the step's code; empty where nothing does."""
     code = options.code
     if isinstance(code, str):
@@ -69,8 +81,36 @@ def _code(options: StepOptions, function: Callable[..., Any] | None) -> str:
         return component("+".join(code_digest(one).digest for one in functions))
     if options.version is not None:
         # The author answers for it: that is what a version is for.
-        return BY_VERSION
-    return code_digest(function).digest if function is not None else ""
+        # Only within a pipeline: steps of one name and version in two pipelines need not be the same.
+        return component(f"{BY_VERSION} in {pipeline}")
+    if function is None:
+        return ""
+    # What a method does is decided by the class of what is given, which the function does not name.
+    project = Project(function, str(getattr(function, "__module__", "")))
+    classes = sorted(
+        {code_digest(one).digest for one in classes_within(given.parameters) if project.has_class(one)}
+    )
+    return component("+".join([code_digest(function).digest, *classes]))
+
+
+def classes_within(value: object) -> set[type]:
+    """The classes of a value and of all that it holds: fields of dataclasses, items, keys."""
+    found: set[type] = set()
+    seen: set[int] = set()
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        found.add(type(one))
+        if isinstance(one, Mapping):
+            waiting += [*one.keys(), *one.values()]
+        elif isinstance(one, list | tuple | set | frozenset):
+            waiting += one
+        elif dataclasses.is_dataclass(one) and not isinstance(one, type):
+            waiting += [getattr(one, name.name, None) for name in dataclasses.fields(one)]
+    return found
 
 
 def _components(options: StepOptions, given: Given, code: str) -> dict[str, str]:
@@ -91,26 +131,57 @@ def _components(options: StepOptions, given: Given, code: str) -> dict[str, str]
 
 def _input(name: str, place: Place, storage_options: Mapping[str, Mapping[str, Any]] | None) -> pp.StepInput:
     if isinstance(place, Output):
-        return _input_of_output(name, place)
+        return _input_of_output(name, place, storage_options)
     return _input_of_file(name, place, storage_options)
 
 
-def _input_of_output(name: str, output: Output) -> pp.StepInput:
+def _input_of_output(
+    name: str, output: Output, storage_options: Mapping[str, Mapping[str, Any]] | None
+) -> pp.StepInput:
     found = pp.StepInput(name=name, digest=output.digest, type=output.type)
-    if not output.digest:
-        found.component = output.made_by
     if output.size_bytes is not None:
         found.size_bytes = output.size_bytes
     if output.artifact_id is not None:
         found.artifact_id = output.artifact_id
     # A store that was away knows what is only in memory by what made it.
     found.uri = output.uri or output.made_by
+    if output.digest and local_path(output.uri) is not None and not (output.is_pickled and output.has_value):
+        _look_anew(found, name, output, storage_options)
+    if not output.digest:
+        found.component = f"{output.made_by}{output.properties.get(MADE_AGAIN, '')}"
+    elif output.is_pickled and found.digest and output.made_by:
+        # A pickled object has the state and not the class: what made it knows the code of that too.
+        found.component = component(f"{found.digest} {output.made_by}")
     if found.uri or found.HasField("artifact_id"):
         return found
     raise InvalidRequest(
         f"input {name!r} is output {output.name!r} of a step without fingerprint that is not recorded yet, "
         "so nothing tells what it is; give that step code= or version="
     )
+
+
+def _look_anew(
+    found: pp.StepInput, name: str, output: Output, storage_options: Mapping[str, Mapping[str, Any]] | None
+) -> None:
+    """Let the content that is there now count, which somebody may have written since."""
+    now = _input_of_file(name, File(output.uri, type=output.type), storage_options)
+    if now.digest == found.digest:
+        return
+    if now.digest and now.digest.partition(":")[0] != found.digest.partition(":")[0]:
+        return  # Two algorithms cannot be compared.
+    if now.digest:
+        logger.warning(
+            "input %r, output %r of a step, was written again since that step ended: %s has other content "
+            "now, which is what counts. Write results to a place of their own for each",
+            name,
+            output.name,
+            output.uri,
+        )
+    found.digest = now.digest
+    found.ClearField("artifact_id")
+    found.ClearField("size_bytes")
+    if now.HasField("size_bytes"):
+        found.size_bytes = now.size_bytes
 
 
 def _input_of_file(
@@ -163,9 +234,11 @@ def ask_until_decided(
     check: Check,
     *,
     wait_timeout_s: float | None,
+    is_own: Callable[[pp.Holder], bool] = lambda _: False,
 ) -> Generator[float, None, pp.BeginStepResponse | None]:
     """Yields how many seconds to wait before it goes on; returns RUN, or HIT that can be used, or ``None``.
 
+    ``is_own`` says whether it would wait for itself for ever; then it does not wait.
     ``None`` means that the store could not be asked, or refused to answer. ``request`` is changed.
 
     Raises:
@@ -187,7 +260,7 @@ def ask_until_decided(
         if answer.decision == pp.RUN:
             return answer
         if answer.decision == pp.WAIT:
-            pause_s = waiting.pause_s(answer)
+            pause_s = None if is_own(answer.holder) else waiting.pause_s(answer)
             if pause_s is None:
                 request.cache.never_waits = True
             else:
@@ -221,8 +294,11 @@ class _Waiting:
             logger.info("step %r: waited %.0f s, computing it here too", self._step, waited_s)
             return None
         if now >= self._says_at:
+            # Once as a warning: who looks at a program that stands still has to learn why.
+            level = logging.INFO if self._says_at else logging.WARNING
             self._says_at = now + _SAYS_EVERY_S
-            logger.info(
+            logger.log(
+                level,
                 "step %r is being computed by %s (execution %d), waiting for it since %.0f s",
                 self._step,
                 answer.holder.worker or "somebody else",

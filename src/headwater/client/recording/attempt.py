@@ -8,16 +8,16 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from headwater.client.capture.hardware import Usage
-from headwater.client.recording import awaiting, keeping
-from headwater.client.recording.asking import ask_until_decided, begin_request, fingerprint_of
+from headwater.client.recording import awaiting, current, keeping
+from headwater.client.recording.asking import MADE_AGAIN, ask_until_decided, begin_request, fingerprint_of
 from headwater.client.recording.binding import Given, given_outright
 from headwater.client.recording.ending import Made, Stopwatch, error_text
 from headwater.client.recording.options import StepOptions
 from headwater.client.recording.outputs import Output
-from headwater.client.recording.places import memo
+from headwater.client.recording.places import is_address, memo
 from headwater.client.recording.replay import JUDGED
 from headwater.client.recording.series import Metrics
-from headwater.client.recording.verifying import problems_of_hit
+from headwater.client.recording.verifying import is_only_in_memory, problems_of_hit
 from headwater.errors import FailedPrecondition, HeadwaterError, InvalidRequest
 from headwater.fingerprint import made_by
 from headwater.v1 import pipelines_pb2 as pp
@@ -32,6 +32,8 @@ Self = TypeVar("Self", bound="Attempt")
 _Mode = pp.CachePolicy.Mode
 # Of a step that the store was not asked about. Nobody was asked, so it was not read.
 _AFTERWARDS = {_Mode.READ_AND_WRITE: _Mode.WRITE, _Mode.READ: _Mode.OFF}
+# Why a step runs whose fingerprint was done before.
+_DONE_BEFORE = (pp.Miss.TOO_OLD, pp.Miss.INVALIDATED, pp.Miss.POLICY, pp.Miss.NOT_REUSABLE)
 
 
 class Attempt:
@@ -75,6 +77,13 @@ class Attempt:
         self._token = ""
         self._watch = Stopwatch()
         self._usage: Usage | None = None
+        self._place: awaiting.Place = (0, None)
+        self.is_suspended = False
+        """Whether it is a generator's, and waits for its consumer."""
+        self.made_again = ""
+        """What tells its outputs in memory from those of earlier attempts with this fingerprint."""
+        self._inherits: str | None = None
+        self._is_only_for_memory: bool | None = None
 
     @property
     def is_open(self) -> bool:
@@ -96,16 +105,29 @@ class Attempt:
             FailedPrecondition: it was begun before, or its run is over.
             HeadwaterError: the run is strict, and the store is away or refuses.
         """
-        for pause_s in self._begin_turns():
-            time.sleep(pause_s)
+        self._place = awaiting.place()
+        try:
+            for pause_s in self._begin_turns(lambda other: other._place[0] == self._place[0]):
+                time.sleep(pause_s)
+        except BaseException as error:
+            if self.is_open:
+                self.finish_with(error)
+            raise
         return self
 
     async def begin_async(self: Self) -> Self:
         """As ``begin``, without blocking the event loop."""
-        await awaiting.in_turns(self._begin_turns())
+        self._place = awaiting.place()
+        try:
+            await awaiting.in_turns(self._begin_turns(lambda other: other._place == self._place))
+        except BaseException as error:
+            # Cancelled, maybe, after the store gave a lease: it is given back.
+            if self.is_open:
+                await awaiting.in_thread(self.finish_with, error)
+            raise
         return self
 
-    def _begin_turns(self) -> Generator[float, None, None]:
+    def _begin_turns(self, is_here: "Callable[[Attempt], bool]") -> Generator[float, None, None]:
         if self._state != "new":
             raise FailedPrecondition(
                 f"step {self.name!r} was begun before; make another with run.step for another attempt"
@@ -116,7 +138,13 @@ class Attempt:
         if given is None:
             given = given_outright(self._options.inputs, self._options.params, self._options.exclude)
         request = begin_request(
-            self._options, given, key=self.key, function=self._function, storage_options=run.storage_options
+            self._options,
+            given,
+            pipeline=run.pipeline,
+            key=self.key,
+            function=self._function,
+            storage_options=run.storage_options,
+            knows_artifacts_of=self._knows_artifact,
         )
         memo().flush()
         request.pipeline, request.run = run.pipeline, run.name
@@ -127,9 +155,26 @@ class Attempt:
         self.fingerprint = fingerprint_of(request)
         first_mode = request.cache.mode
         cache = self._options.cache
+
+        def is_own(holder: pp.Holder) -> bool:
+            # It cannot end while this waits: it is the code that calls, or a generator that stands still.
+            other = run.recorder.begun.get(holder.execution_id)
+            if other is None or not other.is_open:
+                return False
+            return other.is_suspended or is_here(other) or _is_within(other)
+
         answer = yield from ask_until_decided(
-            run.recorder, request, run.manner, self._check_hit, wait_timeout_s=cache.wait_timeout
+            run.recorder,
+            request,
+            run.manner,
+            self._check_hit,
+            wait_timeout_s=cache.wait_timeout,
+            is_own=is_own,
         )
+        if self._inherits is None and self._runs_again(answer, first_mode):
+            self.made_again = f" by {self.key}"
+        elif self._inherits is not None:
+            self.made_again = self._inherits
         self._state = "open"
         run.add_step(self)
         if answer is None:
@@ -143,9 +188,48 @@ class Attempt:
             with run.recorder.without_forks():
                 self._usage.__enter__()
 
+    def _knows_artifact(self, output: Output) -> bool:
+        store, other = self.run.store, output._store
+        if other is None or other is store:
+            return True
+        target = str(getattr(other.transport, "target", ""))
+        # Stores without address are in memory, so another one is another.
+        return is_address(target) and target == self.run.recorder.target
+
+    def _runs_again(self, answer: pp.BeginStepResponse | None, first_mode: int) -> bool:
+        """Whether it runs although its fingerprint was done before, so that something else may come out.
+
+        What ran only because its objects were in the memory of another process counts as unchanged.
+        """
+        if first_mode == _Mode.WRITE:
+            return True
+        if answer is None:
+            return bool(self._options.cache.max_age)
+        if answer.decision != pp.RUN or self._is_only_for_memory:
+            return False
+        return answer.miss.why in _DONE_BEFORE
+
     def _check_hit(self, answer: pp.BeginStepResponse) -> tuple[list[pp.RefusedHit], bool]:
+        outputs: dict[str, Output] = {}
+        try:
+            outputs = self._outputs_of(answer)
+            refused, is_usable = self._problems(answer, outputs)
+        except (HeadwaterError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            logger.debug("a hit cannot be read", exc_info=True)
+            reason = f"its record cannot be read: {error}"
+            refused, is_usable = [pp.RefusedHit(execution_id=answer.execution_id, reason=reason[:500])], False
+        if self._is_only_for_memory is None:
+            # The newest is offered first.
+            again = [str(output.properties.get(MADE_AGAIN, "")) for output in outputs.values()]
+            self.made_again = max(again, default="")
+            self._is_only_for_memory = True
+        self._is_only_for_memory &= is_usable or is_only_in_memory(refused)
+        return refused, is_usable
+
+    def _problems(
+        self, answer: pp.BeginStepResponse, outputs: dict[str, Output]
+    ) -> tuple[list[pp.RefusedHit], bool]:
         run = self.run
-        outputs = self._outputs_of(answer)
         return problems_of_hit(
             answer,
             outputs,
@@ -180,6 +264,7 @@ class Attempt:
             return
         self._was_asked = True
         self.why = answer.miss.text
+        self.run.recorder.begun[answer.execution_id] = self
         if answer.HasField("lease"):
             self._token = answer.lease.token
             self.run.recorder.heartbeat.hold(answer.lease, self._lose_lease)
@@ -212,13 +297,15 @@ class Attempt:
             )
         self._state = "closed"
         self.run.forget_step(self)
+        if self.execution_id is not None:
+            self.run.recorder.begun.pop(self.execution_id, None)
         request = pp.FinishStepRequest(key=self.key, state=state)
-        request.error = error_text(error) if isinstance(error, BaseException) else error
-        if self._usage is not None:
-            self._usage.__exit__(None, None, None)
-            request.usage.update(self._usage.result())
-        problem: InvalidRequest | None = None
+        problem: BaseException | None = None
         try:
+            request.error = _sound(error_text(error) if isinstance(error, BaseException) else error)
+            if self._usage is not None:
+                self._usage.__exit__(None, None, None)
+                request.usage.update(self._usage.result())
             if state == "COMPLETE" and not self.is_hit:
                 request.outputs.extend(made.message(self.run.storage_options) for made in self._made.values())
                 for name in self._options.outputs:
@@ -228,16 +315,21 @@ class Attempt:
                         )
             for name, value in self._properties.items():
                 request.custom_properties[name].CopyFrom(keeping.property_value(name, value))
-        except InvalidRequest as refused:
+            memo().flush()
+        except BaseException as refused:
+            # Whatever it is: a step that cannot be recorded as it should must not stay open.
             problem = refused
             request.ClearField("outputs")
-            request.state, request.error = pp.FAILED, str(refused)
-        memo().flush()
+            request.state = pp.FAILED if isinstance(refused, Exception) else pp.CANCELED
+            request.error = _sound(
+                str(refused) if isinstance(refused, InvalidRequest) else error_text(refused)
+            )
+        finally:
+            self.run.recorder.heartbeat.let_go(self._token)
         if self.is_hit and request.state == pp.COMPLETE:
             request.state = pp.CACHED
             request.cached_execution_id = self._cached_execution_id
         request.end_ms = self._watch.end_ms
-        self.run.recorder.heartbeat.let_go(self._token)
         try:
             self._tell_end(request)
         finally:
@@ -286,3 +378,16 @@ class Attempt:
             self.finish(state="FAILED" if isinstance(error, Exception) else "CANCELED", error=error)
         except HeadwaterError as problem:
             logger.warning("the failure of step %r could not be recorded: %s", self.name, problem)
+
+
+def _is_within(attempt: Attempt) -> bool:
+    """Whether the calling code is part of what an attempt does."""
+    step = current.current_step()
+    while step is not None and step is not attempt:
+        step = step._before
+    return step is not None
+
+
+def _sound(text: str) -> str:
+    """Text without what no encoding has."""
+    return text.encode(errors="replace").decode()

@@ -3,8 +3,11 @@
 ``asyncio`` is imported when it is needed, because who needs it has it and for others it takes long.
 """
 
+import contextlib
 import contextvars
 import os
+import sys
+import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -14,6 +17,20 @@ T = TypeVar("T")
 # Not the loop's own threads: those are the user's, and may all be at work on what waits for us.
 _pools: dict[int, ThreadPoolExecutor] = {}
 _THREADS = 8
+
+
+Place = tuple[int, "int | None"]
+"""A thread, and the task in it."""
+
+
+def place() -> Place:
+    """Where the calling code runs."""
+    asyncio = sys.modules.get("asyncio")
+    task = None
+    if asyncio is not None:
+        with contextlib.suppress(RuntimeError):  # There is no loop in this thread.
+            task = asyncio.current_task()
+    return threading.get_ident(), None if task is None else id(task)
 
 
 async def in_thread(function: Callable[..., T], *args: object) -> T:

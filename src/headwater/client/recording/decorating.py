@@ -234,12 +234,16 @@ class Call:
 
     def _compute(self, name: str) -> Any:
         """The object that a lazy step left out: the function is called after all, and recorded."""
+        if not self._run.is_open:
+            return self._compute_unrecorded(name)
         options = replace(self._options, force=True)
         again = Call(self.function, options, self._run, self._given_args, self._given_kwargs)
         if inspect.iscoroutinefunction(self.function):
             raise FailedPrecondition(
                 f"step {self.step.name!r} is async and cannot be lazy; give it persist=True"
             )
+        # It stands for the object that was left out, so it counts as that for who reads it.
+        again.step._inherits = self.step.made_again
         again.step.begin()
         with again.step:
             again.keep(again.function(*again.args, **again.kwargs))
@@ -248,3 +252,12 @@ class Call:
             if made is not None and not output.has_value:
                 output._set_value(made.value)
         return again.step.outputs[name].value
+
+    def _compute_unrecorded(self, name: str) -> Any:
+        """As ``_compute``, once the run is over."""
+        items = items_of(self.function(*self.args, **self.kwargs), self._options.outputs)
+        for item in items:
+            output = self.step.outputs.get(item.name)
+            if output is not None and not output.is_file and not output.has_value:
+                output._set_value(item.value)
+        return self.step.outputs[name].value

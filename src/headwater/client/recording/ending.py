@@ -9,7 +9,15 @@ from typing import Any
 
 from headwater.client.capture.model_files import manifest
 from headwater.client.capture.preview import preview
-from headwater.client.content import Content, canonical_uri, digest_of, digest_of_bytes, local_path
+from headwater.client.content import (
+    Content,
+    Expected,
+    canonical_uri,
+    digest_of,
+    digest_of_bytes,
+    local_path,
+    problem_with,
+)
 from headwater.client.recording import keeping
 from headwater.client.recording.outputs import File, Output
 from headwater.client.recording.places import memo
@@ -98,18 +106,21 @@ class Made:
             return
         output, file = self.output, self.file
         output.uri = canonical_uri(file.place)
+        scheme = output.uri.partition(":")[0]
         if file.digest is not None:
+            there = problem_with(
+                Expected(output.uri, None, None), allowed=[scheme], storage_options=storage_options
+            )
+            if there is not None and there.reason == "missing":
+                raise _nothing_at(output)
             output.digest = file.digest
             return
         if self.content is None:
-            options = (storage_options or {}).get(output.uri.partition(":")[0])
+            options = (storage_options or {}).get(scheme)
             try:
                 self.content = digest_of(file.place, memo=memo(), storage_options=options)
             except NotFound as error:
-                raise InvalidRequest(
-                    f"output {output.name!r} is not there: nothing is at {output.uri}; write it before the "
-                    "step ends, or do not declare it"
-                ) from error
+                raise _nothing_at(output) from error
             except HeadwaterError as error:
                 logger.warning("output %r cannot be read, so its step is not reused: %s", output.name, error)
                 return
@@ -126,6 +137,13 @@ class Made:
             message.manifest.CopyFrom(
                 to_value({"files": [dict(one) for one in listed.files], "left_out": listed.left_out})
             )
+
+
+def _nothing_at(output: Output) -> InvalidRequest:
+    return InvalidRequest(
+        f"output {output.name!r} is not there: nothing is at {output.uri}; write it before the "
+        "step ends, or do not declare it"
+    )
 
 
 def _preview(of: object, redact: Sequence[str]) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
 """Generators as steps. The step lasts from the first item that is asked for until the last one.
 
 Files among the items are its outputs and come as handles; if nothing else was yielded, a later call gives
-the same handles without running. Other items are passed on and not kept. A consumer who stops early
-cancels the step.
+the same handles without running. Other items, and what it returns, are passed on and not kept. A consumer
+who stops early cancels the step.
 """
 
 import functools
@@ -17,6 +17,7 @@ from headwater.client.recording.decorating import Call
 from headwater.client.recording.options import StepOptions
 from headwater.client.recording.returning import ALONE, is_place
 from headwater.client.recording.spans import Current, Lasting
+from headwater.client.recording.steps import Step
 
 if TYPE_CHECKING:
     from headwater.client.recording.run import Run
@@ -44,10 +45,23 @@ class _Items:
         self._count += 1
         return output
 
-    def end(self) -> None:
-        if self._streamed:
+    def end(self, returned: object = None) -> None:
+        if self._streamed or returned is not None:
             # What was passed on is gone, so there has to be an output that cannot be given back.
             self._step.output(_STREAMED, value=_Gone(), properties={"count": self._streamed})
+
+
+class Suspended:
+    """While a generator waits for its consumer, its step cannot end."""
+
+    def __init__(self, step: Step) -> None:
+        self._step = step
+
+    def __enter__(self) -> None:
+        self._step.is_suspended = True
+
+    def __exit__(self, *_: object) -> None:
+        self._step.is_suspended = False
 
 
 class _Gone:
@@ -88,10 +102,11 @@ def _run(call: Call) -> Generator[Any, Any, Any]:
                 with Current(call.step):
                     item = items.keep(resume())
             except StopIteration as end:
-                items.end()
+                items.end(end.value)
                 return end.value
             try:
-                sent = yield item
+                with Suspended(call.step):
+                    sent = yield item
             except GeneratorExit:
                 with Current(call.step):
                     inner.close()
@@ -134,7 +149,8 @@ def async_generator_as_step(
                     items.end()
                     return
                 try:
-                    sent = yield item
+                    with Suspended(call.step):
+                        sent = yield item
                 except GeneratorExit:
                     with Current(call.step):
                         await inner.aclose()

@@ -5,6 +5,7 @@ of such, up to 32 KiB. A tuple is not plain, because JSON would make a list of i
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import pickle
@@ -73,7 +74,12 @@ def write_pickle(value: object, directory: Path, *parts: str) -> Path:
         InvalidRequest: it cannot be pickled.
     """
     path = directory.joinpath(*(_UNSAFE.sub("_", part).strip(".") or "_" for part in parts))
-    path = path.with_name(f"{path.name}.pickle")
+    name = path.name
+    if name != parts[-1].lower():
+        # "a/b" and "a b" look alike by now, and so do "A" and "a" on some systems.
+        digits = hashlib.sha256(parts[-1].encode(errors="surrogatepass")).hexdigest()[:8]
+        name = f"{name}-{digits}"
+    path = path.with_name(f"{name}.pickle")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     try:

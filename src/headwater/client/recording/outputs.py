@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from headwater.client.content import local_path
+from headwater.client.content import canonical_uri, local_path
+from headwater.client.content.uris import without_secrets
 from headwater.client.recording import keeping
 from headwater.client.values import from_value
 from headwater.errors import FailedPrecondition, InvalidRequest
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from headwater.client.connected import Connected
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class File(os.PathLike[str]):
     """A file or directory of this machine, or an object elsewhere, that a step reads or made.
 
@@ -35,13 +36,13 @@ class File(os.PathLike[str]):
     digest: str | None = None
     """The digest of the content where it is known already; the content is not read then."""
     description: str = ""
-    properties: Mapping[str, Any] = field(default_factory=dict)
+    properties: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Custom properties of an output."""
     preview: bool = False
     """Record columns, types, row count and first rows of a data set that is an output."""
     redact: Sequence[str] = ()
     """Columns that are left out of the preview."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Results of an evaluation, for an output that holds them."""
 
     def __fspath__(self) -> str:
@@ -56,12 +57,33 @@ class File(os.PathLike[str]):
         """
         return Path(_local(self.place))
 
+    def __repr__(self) -> str:
+        """Without credentials, so that it can be logged."""
+        given = ((field, getattr(self, field.name)) for field in fields(self)[1:])
+        others = [
+            f", {field.name}={value!r}"
+            for field, value in given
+            if value not in (field.default, {}, None) and value != ()
+        ]
+        return f"File({_public(self.place)!r}{''.join(others)})"
+
+
+def _public(place: "str | os.PathLike[str]") -> str:
+    """A place for people's eyes, as it was written but without credentials."""
+    text = os.fspath(place)
+    if not isinstance(place, str) or "://" not in text:
+        return text
+    try:
+        return canonical_uri(text)
+    except InvalidRequest:
+        return without_secrets(text)
+
 
 def _local(place: "str | os.PathLike[str]") -> str:
     found = local_path(place)
     if found is None:
         raise FailedPrecondition(
-            f"{os.fspath(place)} is not on this machine; open it by its uri, with fsspec"
+            f"{_public(place)} is not on this machine; open it by its uri, with fsspec"
         )
     return str(found)
 
@@ -116,6 +138,12 @@ class Output(os.PathLike[str]):
             made_by=made_by,
             store=store,
         )
+
+    @property
+    def text_in_code(self) -> str:
+        """What stands for it in the digest of code that holds it; empty if nothing tells what it is."""
+        known = self.digest or self.made_by
+        return f"{known} {self.uri}" if known else ""
 
     @property
     def is_file(self) -> bool:

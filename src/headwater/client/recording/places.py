@@ -14,7 +14,8 @@ from headwater.client.content import Memo
 
 DIRECTORY_VARIABLE = "HEADWATER_SPOOL_DIR"
 
-_PASSWORD = re.compile(r"(://[^:/@\s]*):[^@/]*@")
+# Greedy up to the last @, since a password may hold what it should not.
+_PASSWORD = re.compile(r"(://[^:/@\s]*):.*@", re.DOTALL)
 _TARGET_FILE = "store.json"
 
 
@@ -47,15 +48,23 @@ def shown_target(target: str) -> str:
 
     One that has no address, as a database in memory, is known by the process.
     """
-    if not target or target in ("sqlite://", "sqlite:///:memory:"):
+    if not is_address(target):
         return f"memory of {socket.gethostname()}:{os.getpid()}"
-    shown = _PASSWORD.sub(r"\1@", target)
-    if "://" in shown:
-        shown = shown.partition("?")[0]
+    shown = target
+    if "://" in target:
+        # Options begin behind the password, which may hold a question mark too.
+        user, at, rest = target.partition("@")
+        place, _, _ = (rest if at else user).partition("?")
+        shown = _PASSWORD.sub(r"\1@", f"{user}{at}{place}" if at else place)
     scheme, slashes, path = shown.partition(":///")
     if slashes and scheme.startswith("sqlite") and path:
         return f"sqlite:///{Path(path).absolute().as_posix()}"
     return shown
+
+
+def is_address(target: str) -> bool:
+    """Whether a target names a store that other processes know by it too."""
+    return bool(target) and target not in ("sqlite://", "sqlite:///:memory:")
 
 
 def spool_directory(target: str, root: Path | None = None) -> Path:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from google.protobuf.message import Message
 
@@ -32,6 +32,9 @@ from headwater.client.transport import Transport
 from headwater.v1 import pipelines_pb2 as pp
 from headwater.wire import METHODS
 
+if TYPE_CHECKING:
+    from headwater.client.recording.attempt import Attempt
+
 logger = logging.getLogger("headwater")
 
 R = TypeVar("R", bound=Message)
@@ -43,6 +46,10 @@ _REPLAY_S = 5.0
 """How long a run that begins replays what earlier processes left, in the background."""
 _SWEEPS_EVERY_S = 60.0
 _SHORTEST_S = 0.1
+_MOMENT_S = 0.05
+"""How long a step waits for the spool to be told."""
+_SLICE_S = 0.5
+"""How long it is told in the background before leases are renewed again."""
 _MOST_AWAITED = 10_000
 
 
@@ -90,6 +97,8 @@ class Recorder:
         self.spool = SpoolWriter(directory, target=self.target)
         self.heartbeat = Heartbeat(self._renew)
         self._awaited: dict[str, Callable[[Message], None]] = {}
+        self.begun: dict[int, Attempt] = {}
+        """What this process computes, by execution."""
         watch(self)
         _recorders.add(self)
 
@@ -97,6 +106,8 @@ class Recorder:
         self._gate = Gate()
         self.breaker = self._breaker or Breaker()
         self._draining = threading.Lock()
+        self._drains = threading.Lock()
+        self._drained: threading.Event | None = None
         self._has_warned = False
         self._swept_at = 0.0
 
@@ -124,9 +135,11 @@ class Recorder:
             return self._call(request, response_class, deadline)
         if not self.breaker.allows():
             raise errors.Unavailable("the store was away a moment ago; it is asked again later")
+        if not self.spool.is_empty and not self._drain_soon():
+            raise errors.Unavailable("the store is still being told what happened while it was away")
+        began = time.monotonic()
         try:
-            has_told_all = self.spool.is_empty or self._drain(deadline)
-            answer = self._call(request, response_class, deadline) if has_told_all else None
+            answer = self._call(request, response_class, deadline)
         except replaying.JUDGED:
             self.breaker.succeeded()
             raise
@@ -141,9 +154,11 @@ class Recorder:
         except BaseException:
             self.breaker.failed()
             raise
-        self.breaker.succeeded()
-        if answer is None:
-            raise errors.Unavailable("the store is still being told what happened while it was away")
+        if time.monotonic() - began > manner.timeout_s / 2:
+            # An answer, and as bad for who waits for it as none would be soon.
+            self.breaker.failed()
+        else:
+            self.breaker.succeeded()
         return answer
 
     def tell(
@@ -207,8 +222,40 @@ class Recorder:
 
     # The spool
 
-    def _drain(self, deadline: Deadline) -> bool:
+    def _drain_soon(self) -> bool:
+        """Tell what is in the spool, in the background; whether all of it is told within a moment."""
+        with self._drains:
+            if self._drained is not None:
+                return False
+            drained = self._drained = threading.Event()
+        self.heartbeat.do_soon(self._drain_on)
+        drained.wait(_MOMENT_S)
+        return self.spool.is_empty
+
+    def _drain_on(self) -> None:
+        """Tell a part of the spool, and the rest after leases were renewed."""
+        is_unfinished = False
+        try:
+            is_unfinished = not self._drain(Deadline(_SLICE_S), call_s=TIMEOUT_S)
+            self.breaker.succeeded()
+        except errors.HeadwaterError as error:
+            self.breaker.failed(ran_out_of_time=isinstance(error, errors.DeadlineExceeded))
+        except BaseException:
+            self.breaker.failed()
+            raise
+        finally:
+            if is_unfinished:
+                self.heartbeat.do_soon(self._drain_on)
+            else:
+                with self._drains:
+                    drained, self._drained = self._drained, None
+                if drained is not None:
+                    drained.set()
+
+    def _drain(self, deadline: Deadline, *, call_s: float = _SHORTEST_S) -> bool:
         """Tell what this process has in the spool; whether all of it is told.
+
+        What was begun in time may take ``call_s`` more.
 
         Raises:
             HeadwaterError: the store is away.
@@ -220,7 +267,7 @@ class Recorder:
             while not self.spool.is_empty:
                 done = replaying.replay(
                     self.spool.directory,
-                    self._sender(failures, deadline),
+                    self._sender(failures, deadline, call_s),
                     files=self.spool.close(),
                     budget_s=deadline.left_s(),
                     on_answer=self._answered,
@@ -248,11 +295,12 @@ class Recorder:
         self.breaker.succeeded()
         return is_empty
 
-    def _sender(self, failures: list[errors.HeadwaterError], deadline: Deadline) -> replaying.Send:
+    def _sender(
+        self, failures: list[errors.HeadwaterError], deadline: Deadline, call_s: float
+    ) -> replaying.Send:
         def send(request: Message) -> Message:
             try:
-                # What was begun in time may end in it.
-                timeout_s = max(deadline.left_s(), _SHORTEST_S)
+                timeout_s = max(deadline.left_s(), call_s)
                 return sender(self._transport, self._gate, timeout_s=timeout_s)(request)
             except replaying.JUDGED:
                 raise
@@ -308,6 +356,7 @@ class Recorder:
     def after_fork_in_child(self) -> None:
         self._begin_anew()
         self._awaited = {}
+        self.begun = {}
         self.spool.after_fork_in_child()
         self.heartbeat.begin_anew()
 

@@ -12,6 +12,7 @@ from headwater.client.recording.keeping import property_value
 from headwater.client.recording.options import CacheOptions
 from headwater.client.recording.recorder import STRICT_TIMEOUT_S, TIMEOUT_S, Manner, Recorder
 from headwater.client.recording.run import Run, new_run_name
+from headwater.client.run_info import RunInfo
 from headwater.errors import InvalidRequest
 from headwater.fingerprint import canonical
 from headwater.v1 import pipelines_pb2 as pp
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
 _making = threading.Lock()
+_resumed: "set[tuple[int, str]]" = set()
 _LONGEST_PIPELINE = 100
 _LONGEST_RUN = 140
 
@@ -141,22 +143,47 @@ class Recording(Connected):
             run.reopen()
         return run
 
-    def resume(self, pipeline: str, *, run: str, **options: Any) -> "Run":
+    def resume(self, pipeline: "str | Run | RunInfo", *, run: "str | None" = None, **options: Any) -> "Run":
         """The run again, open: steps that are done are hits, what failed or never began runs.
 
+        The run is given by the names of pipeline and run, or alone: as it is, or as ``"PIPELINE/RUN"``.
         ``options`` as those of ``run``. ``plan_resume`` shows beforehand what would happen.
+
+        Raises:
+            InvalidRequest: that names no run.
+            NotFound: as it is started, where the store has no such run.
         """
-        if not isinstance(run, str):
-            raise InvalidRequest(f"run={run!r} must be the name of the run")
+        if isinstance(pipeline, Run):
+            run, pipeline = run or pipeline.name, pipeline.pipeline
+        elif isinstance(pipeline, RunInfo):
+            run, pipeline = run or pipeline.run, pipeline.pipeline
+        elif run is None and isinstance(pipeline, str) and "/" in pipeline:
+            # Names of pipelines may hold a slash as well as those of runs; as HEADWATER_RESUME reads it.
+            pipeline, _, run = pipeline.partition("/")
+        if not isinstance(run, str) or not run:
+            raise InvalidRequest(
+                f"resume({pipeline!r:.100}, run={run!r:.100}) names no run; give a Run, 'PIPELINE/RUN', or "
+                "the pipeline with run= and the name of the run"
+            )
         resumed = self.run(pipeline, name=run, **options)
         resumed.reopen()
         return resumed
 
 
 def _resumed_run(pipeline: str, name: str | None) -> str | None:
-    """The run of this pipeline that the environment asks to resume, if ``name`` does not say another."""
-    wanted, slash, run = os.environ.get("HEADWATER_RESUME", "").partition("/")
-    return run if slash and wanted == pipeline and name in (None, run) else None
+    """The run of this pipeline that the environment asks to resume, if ``name`` does not say another.
+
+    Once in a process: a program that has two runs of the pipeline goes on with one of them.
+    """
+    asked = os.environ.get("HEADWATER_RESUME", "")
+    wanted, slash, run = asked.partition("/")
+    if not slash or wanted != pipeline or name not in (None, run):
+        return None
+    honoured = (os.getpid(), asked)
+    if honoured in _resumed and name is None:
+        return None
+    _resumed.add(honoured)
+    return run
 
 
 def _checked(name: object, what: str, longest: int) -> str:

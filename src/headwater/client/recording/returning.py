@@ -108,6 +108,18 @@ def result_of(outputs: Iterable[Output]) -> Any:
     return tuple(values) if kind == "tuple" else values
 
 
+def has_sound_place(output: Output) -> bool:
+    """Whether the record of an output says readably where in a result it stood, or says nothing of it."""
+    place = output.properties.get(keeping.RETURNED)
+    if place is None:
+        return True
+    try:
+        kind, index, key = json.loads(str(place))
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return kind in ("", "tuple", "list", "dict") and type(index) is int and type(key) is str
+
+
 def given_back(output: Output) -> Any:
     """An output as the caller of a step gets it: a plain value itself, all else as a handle."""
     return output.value if output.holds_plain_value else output

@@ -266,7 +266,11 @@ class Run:
         request = pp.FinishRunRequest(
             pipeline=self.pipeline, run=self.name, state=state, end_ms=self._watch.end_ms
         )
-        request.error = error_text(error) if isinstance(error, BaseException) else error
+        text = error_text(error) if isinstance(error, BaseException) else error
+        request.error = text.encode(errors="replace").decode()
+        if not self.manner.strict:
+            # Steps do not wait for the spool to be told; their run may, as long as for a call.
+            self.recorder.drain(self.manner.timeout_s)
         try:
             self.recorder.tell(request, pp.FinishRunResponse, self.manner, self.manner.deadline())
         except JUDGED as refused:

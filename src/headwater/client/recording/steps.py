@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from headwater.client.recording import awaiting, current
+from headwater.client.recording.asking import MADE_AGAIN
 from headwater.client.recording.attempt import Attempt
 from headwater.client.recording.ending import Made, made_of_file, made_of_value
 from headwater.client.recording.options import check_name
@@ -120,6 +121,8 @@ class Step(Attempt):
             self._run_after_all()
         made.output.made_by = made_by(self.fingerprint, name) if self.fingerprint else ""
         made.output._store = self.run.store
+        if self.made_again and made.file is None and not made.output.digest:
+            made.output.properties[MADE_AGAIN] = self.made_again
         self._made[name] = made
         self.outputs[name] = made.output
         return made.output

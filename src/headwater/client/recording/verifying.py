@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from headwater.client.content import Expected, check_all, local_path
+from headwater.client.content import Expected, check_all, digest_of_bytes, local_path
 from headwater.client.recording import keeping
 from headwater.client.recording.outputs import Output
 from headwater.client.recording.places import memo
+from headwater.client.recording.returning import has_sound_place
 from headwater.v1 import pipelines_pb2 as pp
 
+IN_MEMORY = "was an object in memory; persist=True would keep it"
 # What may be well again tomorrow, or is a matter of who asks.
 _PASSING = ("unreadable", "not_allowed")
 
@@ -36,7 +38,11 @@ def problems_of_hit(
 
     if not outputs:
         return [refused(None, "it made nothing that could be reused")], False
-    broken = []
+    broken = [
+        refused(output, f"output {output.name!r}: where it stood in the result cannot be read")
+        for output in outputs.values()
+        if not has_sound_place(output)
+    ]
     is_usable = True
     files = [output for output in outputs.values() if output.is_file]
     stamps = {message.name: message.stamp for message in answer.outputs}
@@ -53,12 +59,29 @@ def problems_of_hit(
                 broken.append(refused(output, f"output {output.name!r}: {problem.text}"))
     for output in outputs.values():
         if needs_values and not output.is_file and not output.holds_plain_value:
-            broken.append(
-                refused(output, f"output {output.name!r} was an object in memory; persist=True would keep it")
-            )
+            broken.append(refused(output, f"output {output.name!r} {IN_MEMORY}"))
+        elif output.holds_plain_value and (problem_text := _problem_of_value(output)):
+            broken.append(refused(output, f"output {output.name!r}: {problem_text}"))
         elif output.is_pickled and not _is_trusted(output, directory):
             is_usable = False
     return broken, is_usable and not broken
+
+
+def is_only_in_memory(refused: Sequence[pp.RefusedHit]) -> bool:
+    """Whether nothing else is wrong than that objects were in the memory of another process."""
+    return bool(refused) and all(one.reason.endswith(IN_MEMORY) for one in refused)
+
+
+def _problem_of_value(output: Output) -> str:
+    """What is wrong with a plain value in the record; empty if nothing is."""
+    text = str(output.properties[keeping.VALUE])
+    try:
+        keeping.plain_value(text)
+    except (ValueError, RecursionError):
+        return "the value in the record cannot be read"
+    if output.digest and digest_of_bytes(text.encode(errors="surrogatepass")).digest != output.digest:
+        return "the value in the record is not the one whose digest was recorded"
+    return ""
 
 
 def _is_trusted(output: Output, directory: Path | None) -> bool:

@@ -336,7 +336,7 @@ def _record_hit(
     put_metrics(tx, execution_id=attempt.execution_id, run_id=attempt.run_id, metrics=request.metrics)
     return pp.FinishStepResponse(
         execution_id=attempt.execution_id,
-        artifact_ids=[artifact_id for _, artifact_id in made],
+        artifact_ids=[artifact_id for _, artifact_id in sorted(made)],
         run_id=attempt.run_id,
         input_artifact_ids=[artifact_id for _, artifact_id in used],
     )
