@@ -4,10 +4,12 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from google.protobuf import json_format, struct_pb2
 from google.protobuf.message import Message
 from support import Call
 
 from headwater.client.values import to_value
+from headwater.storage.values import packed
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import metadata_store_service_pb2 as rpc
 from headwater.v1 import pipelines_pb2 as pp
@@ -42,6 +44,11 @@ def used(name: str = "table", digest: str = "sha256:01", **more: Any) -> pp.Step
 def made(name: str = "model", digest: str = "sha256:02", **more: Any) -> pp.StepOutput:
     """An output: a file of that name."""
     return pp.StepOutput(**{"name": name, "uri": f"file:///out/{name}", "digest": digest, **more})
+
+
+def packed_struct(plain: dict[str, Any]) -> pb.Value:
+    """The property that holds what may be long."""
+    return packed(json_format.ParseDict(plain, struct_pb2.Struct()))
 
 
 def step(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import Message
-from pipelines.asking import Clock, Steps, end, end_as_hit, everything, made, step, used
+from pipelines.asking import Clock, Steps, end, end_as_hit, everything, made, packed_struct, step, used
 from pipelines.test_start_run import FACTS
 from support import Call, mlmd_engine, needs_mlmd
 
@@ -23,8 +23,8 @@ ARTIFACT_PROPERTIES = {
     "stamp": pb.STRING,
     "description": pb.STRING,
     "made_by": pb.STRING,
-    "preview": pb.STRUCT,
-    "manifest": pb.STRUCT,
+    "preview": pb.PROTO,
+    "manifest": pb.PROTO,
     "metrics": pb.STRUCT,
 }
 
@@ -101,7 +101,8 @@ def test_types_are_declared_with_all_their_properties(timed: Steps, clock: Clock
                 **dict.fromkeys(["pipeline", "run", "state", "error", "owner", "trigger"], pb.STRING),
                 **dict.fromkeys(["description", "commit"], pb.STRING),
                 **dict.fromkeys(["start_ms", "end_ms"], pb.INT),
-                **dict.fromkeys(["code", "environment", "steps"], pb.STRUCT),
+                **dict.fromkeys(["code", "environment"], pb.STRUCT),
+                **dict.fromkeys(["steps", "whole_error"], pb.PROTO),
             },
             0,
         ),
@@ -111,7 +112,8 @@ def test_types_are_declared_with_all_their_properties(timed: Steps, clock: Clock
             {
                 **dict.fromkeys(["step", "fingerprint", "worker", "why", "error", "description"], pb.STRING),
                 **dict.fromkeys(["attempt", "start_ms", "end_ms", "cached_execution_id"], pb.INT),
-                **dict.fromkeys(["components", "usage", "code", "environment"], pb.STRUCT),
+                **dict.fromkeys(["usage", "code", "environment"], pb.STRUCT),
+                **dict.fromkeys(["components", "whole_error"], pb.PROTO),
             },
             0,
         )
@@ -142,7 +144,7 @@ def test_an_attempt_is_an_execution(timed: Steps, clock: Clock) -> None:
             "step": to_value("prepare"),
             "attempt": to_value(1),
             "fingerprint": to_value(begun.fingerprint),
-            "components": to_value(
+            "components": packed_struct(
                 {
                     "step": "prepare",
                     "code": "sha256:c0de",
@@ -200,8 +202,8 @@ def test_inputs_and_outputs_are_artifacts(timed: Steps, clock: Clock) -> None:
             "stamp": to_value("etag"),
             "description": to_value("the features"),
             "made_by": to_value(f"made:{answers['prepare'].fingerprint}#features"),
-            "preview": to_value({"columns": ["a"], "rows": 1}),
-            "manifest": to_value({"files": []}),
+            "preview": packed_struct({"columns": ["a"], "rows": 1}),
+            "manifest": packed_struct({"files": []}),
             "metrics": to_value({"rows": 1.0}),
         },
         custom_properties={"split": to_value("train")},

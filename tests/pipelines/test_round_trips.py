@@ -1,7 +1,5 @@
 """How often a step waits for a database that is some milliseconds away; and what grows with what."""
 
-import statistics
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -199,36 +197,31 @@ def file_store(file_url: str) -> Iterator[Steps]:
     database.close()
 
 
-def test_the_ten_thousandth_step_of_a_run_takes_as_long_as_the_first(
+@pytest.mark.backends("mysql")
+def test_the_ten_thousandth_step_of_a_run_reads_no_more_than_the_first(
     backend: str, file_url: str, file_store: Steps, connect: Connect
 ) -> None:
-    """Half of those before are attempts at the very step that is begun."""
+    """Half of those before are attempts at the very step that is begun. Only MySQL says what it reads."""
     file_store.computed("train")
-    seconds_few, rows_few = cost(backend, file_store, 1)
+    few = rows_of_twenty_steps(backend, file_store, 1)
     record_many(connect(file_url), 1)
-    seconds_many, rows_many = cost(backend, file_store, 100)
+    many = rows_of_twenty_steps(backend, file_store, 100)
 
-    assert rows_many < rows_few + 100
-    assert seconds_many < 3 * seconds_few + 0.002
+    assert many < few + 100
 
 
-def cost(backend: str, steps: Steps, first: int) -> tuple[float, int]:
-    """The median of what it takes to begin and end a step, and the rows that are read for 20 of them."""
+def rows_of_twenty_steps(backend: str, steps: Steps, first: int) -> int:
+    """The rows that are read to begin and end 20 steps."""
     requests = [step("train", lr=lr) for lr in range(first, first + 20)]
     rows = rows_read(backend)
-    seconds = []
     for request in requests:
-        began = time.perf_counter()
         assert steps.begin(request).decision == pp.RUN
         steps.finish(end(request))
-        seconds.append(time.perf_counter() - began)
-    return statistics.median(seconds), rows_read(backend) - rows
+    return rows_read(backend) - rows
 
 
 def rows_read(backend: str) -> int:
-    """How many rows MySQL has read since it was started, in whatever way; others do not tell."""
-    if backend != "mysql":
-        return 0
+    """How many rows MySQL has read since it was started, in whatever way."""
     return sum(
         int(count) for _, count in server_of(backend).execute("SHOW GLOBAL STATUS LIKE 'Handler_read%'")
     )

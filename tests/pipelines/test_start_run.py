@@ -1,7 +1,7 @@
 """StartRun and FinishRun."""
 
 import pytest
-from pipelines.asking import Clock, Steps, everything, step
+from pipelines.asking import Clock, Steps, everything, packed_struct, step
 
 from headwater.client.values import to_value
 from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
@@ -73,7 +73,7 @@ def test_a_run_is_a_context_below_that_of_its_pipeline(timed: Steps, clock: Cloc
                     "cuda": "12",
                 }
             ),
-            "steps": to_value(
+            "steps": packed_struct(
                 {"steps": [{"step": "prepare", "after": []}, {"step": "train", "after": ["prepare"]}]}
             ),
         },

@@ -410,3 +410,49 @@ def test_a_database_server_that_falls_silent_costs_one_timeout(database_url, con
 
     assert took_s < 3
     assert spooled(client) == 5 + 1
+
+
+def test_telling_the_spool_slows_no_step(connect, serving, proxy):
+    proxy.refuse()
+    client = connect(proxy.address)
+    clock = with_clock(client)
+    with client.run("churn", name="r", timeout_s=2) as run:
+        for number in range(300):
+            with run.step(f"step[{number}]", version="1") as step:
+                step.output("n", value=number)
+        proxy.accept()
+        proxy.delay_ms = 5  # 300 records take seconds.
+
+        def is_back() -> bool:
+            clock.now += 100  # The channel, too, waits a moment before it connects again.
+            client.recorder.drain(0.2)
+            return not client.recorder.breaker.is_open
+
+        _until(is_back)
+        assert not client.recorder.spool.is_empty
+        took_s = []
+        for number in range(300, 305):
+            began = time.monotonic()
+            with run.step(f"step[{number}]", version="1") as step:
+                step.output("n", value=number)
+            took_s.append(time.monotonic() - began)
+
+    def is_told() -> bool:
+        clock.now += 100
+        return client.recorder.drain(2)
+
+    _until(is_told)
+    assert max(took_s) < 0.5
+    assert len(attempts(direct(serving, connect))) == 305
+
+
+def test_a_store_that_answers_slowly_is_left_alone(connect, serving, proxy):
+    client = connect(proxy.address)
+    with_clock(client)
+    with client.run("churn", name="r", timeout_s=2) as run:
+        proxy.delay_ms = 600
+        for number in range(2):
+            with run.step(f"step[{number}]", version="1") as step:
+                step.output("n", value=number)
+        assert client.recorder.breaker.is_open
+        proxy.delay_ms = 0

@@ -35,7 +35,7 @@ def test_files_come_as_outputs_and_a_later_call_gives_the_same(client, tmp_path)
     assert CALLS == ["parts"]
     assert attempts(client) == [("parts", "COMPLETE"), ("parts", "CACHED")]
     assert list(ends(client, executions(client, "parts")[0].id)["OUTPUT"]) == [
-        "output[0]", "output[1]", "output[2]",
+        "output[0]", "output[1]", "output[2]", "return",
     ]  # fmt: skip
 
 

@@ -330,7 +330,10 @@ def test_a_look_changes_nothing(writer, directory, store):
     [
         ("db.example:8080", "db.example:8080"),
         ("postgresql://me:secret@db/mlmd?sslmode=require", "postgresql://me@db/mlmd"),
+        ("postgresql://me:a/b@c@db/mlmd?sslmode=require", "postgresql://me@db/mlmd"),
+        ("postgresql://me:a?b@db/mlmd?user=a@b", "postgresql://me@db/mlmd"),
         ("mysql://db/mlmd", "mysql://db/mlmd"),
+        ("mysql://db/mlmd?user=a@b", "mysql://db/mlmd"),
         ("sqlite:////var/lib/h.db", "sqlite:////var/lib/h.db"),
     ],
 )

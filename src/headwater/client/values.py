@@ -3,7 +3,7 @@
 import base64
 from collections.abc import Mapping
 
-from google.protobuf import json_format, struct_pb2
+from google.protobuf import json_format, struct_pb2, wrappers_pb2
 
 from headwater.errors import InvalidRequest
 from headwater.v1 import metadata_store_pb2 as pb
@@ -34,7 +34,8 @@ def to_value(plain: object) -> pb.Value:
     except (ValueError, TypeError, OverflowError, json_format.ParseError) as error:
         raise InvalidRequest(f"{_shortened(plain)} cannot be a property: {error}") from error
     raise InvalidRequest(
-        f"{_shortened(plain)} cannot be a property; properties are bool, int, float, str, or a mapping of such"
+        f"{_shortened(plain)} cannot be a property; properties are bool, int, float, str, "
+        "or a mapping of such"
     )
 
 
@@ -48,7 +49,8 @@ def _shortened(value: object) -> str:
 def from_value(value: pb.Value) -> Plain:
     """The Python value of a property; ``None`` for an empty ``value``.
 
-    A struct is a dict. A message is a dict of its ``@type`` and, base64, its ``value``.
+    A struct is a dict. A message is a dict of its ``@type`` and, base64, its ``value``, unless it is a
+    struct or a text that was packed because it may be long.
     """
     case = value.WhichOneof("value")
     if case is None:
@@ -57,6 +59,10 @@ def from_value(value: pb.Value) -> Plain:
         struct: dict[str, Plain] = json_format.MessageToDict(value.struct_value)
         return struct
     if case == "proto_value":
+        for message in (struct_pb2.Struct(), wrappers_pb2.StringValue()):
+            if value.proto_value.Is(message.DESCRIPTOR) and value.proto_value.Unpack(message):
+                unpacked: Plain = json_format.MessageToDict(message)
+                return unpacked
         content = base64.b64encode(value.proto_value.value).decode("ascii")
         return {"@type": value.proto_value.type_url, "value": content}
     scalar: bool | int | float | str = getattr(value, case)

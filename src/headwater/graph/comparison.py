@@ -20,6 +20,7 @@ from headwater.storage.kinds import ARTIFACT, EXECUTION, NodeKind
 from headwater.storage.model import PARAMETER, STEP_TYPE
 from headwater.storage.nodes import batches, read_messages
 from headwater.storage.transactions import Transaction
+from headwater.storage.values import struct_in
 from headwater.v1 import metadata_store_pb2 as pb
 
 MOST_EXECUTIONS = 20_000
@@ -199,7 +200,7 @@ def _components_of(node: pb.Execution) -> dict[str, str]:
         declared = {name: _value_text(value) for name, value in node.properties.items()}
         return {name: _value_text(value) for name, value in node.custom_properties.items()} | declared
     if "components" in node.properties:
-        fields = node.properties["components"].struct_value.fields
+        fields = struct_in(node.properties["components"]).fields
         return {name: value.string_value for name, value in fields.items()}
     # A step without fingerprint: what was recorded of its code, its environment and its parameters.
     found = {

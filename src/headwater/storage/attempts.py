@@ -15,7 +15,7 @@ from headwater.storage import schema
 from headwater.storage.dialects import InList, Values
 from headwater.storage.statements import Insert, Prepared
 from headwater.storage.transactions import Question, Transaction
-from headwater.storage.values import STRUCT_PREFIX, struct_texts
+from headwater.storage.values import packed_texts
 from headwater.v1 import metadata_store_pb2 as pb
 
 _attempt = schema.attempt_table
@@ -351,7 +351,7 @@ def _earlier() -> Prepared:
             sa.func.coalesce(_attempt.c.unfit, original.c.unfit),
             sa.func.coalesce(_attempt.c.entry, original.c.entry),
             _attempt.c.end_ms,
-            _property.c.string_value,
+            _property.c.proto_value,
         )
         .select_from(
             _attempt.join(_execution, _execution.c.id == _attempt.c.execution_id)
@@ -380,7 +380,7 @@ def earlier_attempts(tx: Transaction, pipeline_type_id: int, pipeline: str, step
             row[2],
             row[3] is not None,
             row[4],
-            struct_texts(row[5]) if row[5] and row[5].startswith(STRUCT_PREFIX) else {},
+            packed_texts(tx.dialect, row[5]),
         )
         for row in tx.rows(*question_of_earlier(pipeline_type_id, pipeline, step))
     ]

@@ -22,6 +22,7 @@ RUN_TYPE = pb.ContextType(
         "start_ms": pb.INT,
         "end_ms": pb.INT,
         "error": pb.STRING,
+        "whole_error": pb.PROTO,
         "owner": pb.STRING,
         "trigger": pb.STRING,
         "description": pb.STRING,
@@ -29,7 +30,7 @@ RUN_TYPE = pb.ContextType(
         # Beside it in ``code``, because the filter language cannot look into structs.
         "commit": pb.STRING,
         "environment": pb.STRUCT,
-        "steps": pb.STRUCT,
+        "steps": pb.PROTO,
     },
 )
 
@@ -39,12 +40,13 @@ STEP_TYPE = pb.ExecutionType(
         "step": pb.STRING,
         "attempt": pb.INT,
         "fingerprint": pb.STRING,
-        "components": pb.STRUCT,
+        "components": pb.PROTO,
         "worker": pb.STRING,
         "why": pb.STRING,
         "start_ms": pb.INT,
         "end_ms": pb.INT,
         "error": pb.STRING,
+        "whole_error": pb.PROTO,
         "usage": pb.STRUCT,
         "description": pb.STRING,
         "code": pb.STRUCT,
@@ -59,8 +61,8 @@ _ARTIFACT_PROPERTIES = {
     "stamp": pb.STRING,
     "description": pb.STRING,
     "made_by": pb.STRING,
-    "preview": pb.STRUCT,
-    "manifest": pb.STRUCT,
+    "preview": pb.PROTO,
+    "manifest": pb.PROTO,
     "metrics": pb.STRUCT,
 }
 

@@ -12,7 +12,7 @@ from headwater.storage import schema
 from headwater.storage.dialects import InList, Values
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Transaction
-from headwater.storage.values import struct_texts
+from headwater.storage.values import packed_texts
 from headwater.v1 import metadata_store_pb2 as pb
 
 MOST_COMPARED = 50
@@ -50,7 +50,7 @@ _COLUMNS = (
     _attempt.c.fingerprint,
     sa.func.coalesce(_attempt.c.entry, _original.c.entry),
     sa.func.coalesce(_attempt.c.unfit, _original.c.unfit),
-    _property.c.string_value,
+    _property.c.proto_value,
 )
 _WITH_COMPONENTS = (
     _attempt.join(_execution, _execution.c.id == _attempt.c.execution_id)
@@ -123,15 +123,15 @@ def completed_before(
         rows = tx.rows(_latest(False), pipeline_id, step, before, ended_by_ms)
     if not rows and pipeline_type_id is not None:
         rows = tx.rows(_latest(True), pipeline_type_id, step, before, ended_by_ms)
-    return [_completed(row) for row in rows]
+    return [_completed(tx, row) for row in rows]
 
 
 def completed_by_id(tx: Transaction, execution_ids: Iterable[int]) -> list[Completed]:
     """These attempts, in no particular order."""
-    return [_completed(row) for row in tx.rows(_BY_IDS, Values(sorted(set(execution_ids))))]
+    return [_completed(tx, row) for row in tx.rows(_BY_IDS, Values(sorted(set(execution_ids))))]
 
 
-def _completed(row: Sequence[Any]) -> Completed:
+def _completed(tx: Transaction, row: Sequence[Any]) -> Completed:
     execution_id, run_id, state, end_ms, fingerprint, entry, unfit, components = row
     return Completed(
         execution_id,
@@ -141,7 +141,7 @@ def _completed(row: Sequence[Any]) -> Completed:
         fingerprint,
         entry is not None,
         unfit or "",
-        struct_texts(components) if components else {},
+        packed_texts(tx.dialect, components),
     )
 
 

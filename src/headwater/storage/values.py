@@ -11,7 +11,7 @@ import math
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from google.protobuf import struct_pb2
+from google.protobuf import any_pb2, struct_pb2
 from google.protobuf.message import DecodeError, Message
 
 from headwater.errors import DataLoss, InvalidRequest
@@ -174,7 +174,31 @@ def _as_struct(text: str) -> struct_pb2.Struct | None:
         return None
 
 
-def struct_texts(text: str) -> dict[str, str]:
-    """The texts of a flat struct by name, from the column it is stored in; empty if it is none."""
-    struct = _as_struct(text)
-    return {} if struct is None else {name: value.string_value for name, value in struct.fields.items()}
+# What may be long goes into a message, because databases index texts, and PostgreSQL refuses those that are
+# too long for that. A struct is stored as a text.
+
+
+def packed(message: Message) -> pb.Value:
+    """The property that holds a message."""
+    value = pb.Value()
+    # The same message has the same bytes.
+    value.proto_value.Pack(message, deterministic=True)
+    return value
+
+
+def struct_in(value: pb.Value) -> struct_pb2.Struct:
+    """The struct of a property, which may be packed; empty if there is none."""
+    if value.WhichOneof("value") == "proto_value":
+        struct = struct_pb2.Struct()
+        value.proto_value.Unpack(struct)
+        return struct
+    return value.struct_value
+
+
+def packed_texts(dialect: Dialect, column: Any) -> dict[str, str]:
+    """The texts of a flat struct that is packed, by name, from the column it is stored in."""
+    if column is None:
+        return {}
+    message = any_pb2.Any.FromString(dialect.decode_proto(column))
+    struct = struct_in(pb.Value(proto_value=message))
+    return {name: value.string_value for name, value in struct.fields.items()}

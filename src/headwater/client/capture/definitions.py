@@ -130,9 +130,7 @@ class DefinitionReader:
         if callable(wrapped):
             part.references.append(("__wrapped__", self.values.describe(wrapped)))
 
-    def _note_memos(
-        self, node: ast.AST, namespace: dict[str, Any], *, but: Collection[str] = ()
-    ) -> None:
+    def _note_memos(self, node: ast.AST, namespace: dict[str, Any], *, but: Collection[str] = ()) -> None:
         """Remember which module variables the functions in ``node`` both read and change."""
         for each in ast.walk(node):
             if isinstance(each, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):

@@ -71,7 +71,8 @@ def problem_with(
     Existence is looked at first, then the size, then the store's stamp, and only then the content is
     read: an equal stamp and size are enough. ``allowed`` are the schemes that may be read
     (``ALLOWED_SCHEMES`` by default), ``roots`` the paths and URIs beneath one of which the output has to
-    be, symbolic links followed (anywhere by default, and for ``hdfs`` nowhere). ``storage_options`` for fsspec, by scheme.
+    be, symbolic links followed (anywhere by default, and for ``hdfs`` nowhere). ``storage_options`` for
+    fsspec, by scheme.
     """
     try:
         uri = _permitted(expected.uri, allowed, roots)

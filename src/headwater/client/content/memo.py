@@ -9,6 +9,7 @@ The memo is a help and never a hindrance: what goes wrong with its file is said 
 then the digests are computed.
 """
 
+import contextlib
 import logging
 import os
 import sqlite3
@@ -139,7 +140,8 @@ class Memo:
             return self._connection
         self._path.parent.mkdir(parents=True, exist_ok=True)
         # It names files: for its owner alone, as SQLite's files beside it are then too.
-        os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         connection = sqlite3.connect(self._path, timeout=_LOCK_TIMEOUT_S, check_same_thread=False)
         try:
             _prepare(connection)

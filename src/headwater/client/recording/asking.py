@@ -244,7 +244,7 @@ def ask_until_decided(
     Raises:
         HeadwaterError: ``manner`` is strict.
     """
-    waiting = _Waiting(request.step, wait_timeout_s)
+    waiting = _Waiting(request.step, wait_timeout_s, recorder.tell_waiting)
     offers = 0
     while True:
         try:
@@ -278,8 +278,9 @@ def ask_until_decided(
 class _Waiting:
     """For how long a step waits for somebody else, and what is said meanwhile."""
 
-    def __init__(self, step: str, timeout_s: float | None) -> None:
+    def __init__(self, step: str, timeout_s: float | None, say: Callable[..., None]) -> None:
         self._step = step
+        self._say = say
         self._timeout_s = timeout_s
         self._since: float | None = None
         self._says_at = 0.0
@@ -294,11 +295,8 @@ class _Waiting:
             logger.info("step %r: waited %.0f s, computing it here too", self._step, waited_s)
             return None
         if now >= self._says_at:
-            # Once as a warning: who looks at a program that stands still has to learn why.
-            level = logging.INFO if self._says_at else logging.WARNING
             self._says_at = now + _SAYS_EVERY_S
-            logger.log(
-                level,
+            self._say(
                 "step %r is being computed by %s (execution %d), waiting for it since %.0f s",
                 self._step,
                 answer.holder.worker or "somebody else",

@@ -105,7 +105,7 @@ class Attempt:
             FailedPrecondition: it was begun before, or its run is over.
             HeadwaterError: the run is strict, and the store is away or refuses.
         """
-        self._place = awaiting.place()
+        self._check_new()
         try:
             for pause_s in self._begin_turns(lambda other: other._place[0] == self._place[0]):
                 time.sleep(pause_s)
@@ -117,7 +117,7 @@ class Attempt:
 
     async def begin_async(self: Self) -> Self:
         """As ``begin``, without blocking the event loop."""
-        self._place = awaiting.place()
+        self._check_new()
         try:
             await awaiting.in_turns(self._begin_turns(lambda other: other._place == self._place))
         except BaseException as error:
@@ -127,11 +127,14 @@ class Attempt:
             raise
         return self
 
-    def _begin_turns(self, is_here: "Callable[[Attempt], bool]") -> Generator[float, None, None]:
+    def _check_new(self) -> None:
         if self._state != "new":
             raise FailedPrecondition(
                 f"step {self.name!r} was begun before; make another with run.step for another attempt"
             )
+        self._place = awaiting.place()
+
+    def _begin_turns(self, is_here: "Callable[[Attempt], bool]") -> Generator[float, None, None]:
         run = self.run
         run.check_open()
         given = self._given

@@ -1,9 +1,9 @@
 """The arguments of a call: which are parameters of the step, and which are what it reads.
 
 An ``Output`` or a ``File``, alone or inside lists, tuples, dicts and dataclasses, is an input, and so is one
-that ``functools.partial`` bound; so is what the author declared to be one. Inside anything else it is refused.
-All else is a parameter. A path object that is not declared is a parameter too: its name counts, and not what
-lies there, because it may be where a step is to write.
+that ``functools.partial`` bound; so is what the author declared to be one. Inside anything else it is
+refused, because there its name alone would count. All else is a parameter. A path object that is not declared
+is a parameter too: its name counts, and not what lies there, because it may be where a step is to write.
 """
 
 import copy
@@ -210,9 +210,7 @@ def _without_places(given: Given, name: str, value: object) -> object:
         left = [_without_places(given, f"{name}[{index}]", item) for index, item in enumerate(items)]
         return _NOTHING_LEFT if _is_nothing(left) else [_marked(item) for item in left]
     if type(value) is dict:
-        kept = {
-            key: _without_places(given, _name_of_item(name, key), item) for key, item in value.items()
-        }
+        kept = {key: _without_places(given, _name_of_item(name, key), item) for key, item in value.items()}
         return _NOTHING_LEFT if _is_nothing(kept.values()) else {k: _marked(item) for k, item in kept.items()}
     fields = _fields_of(value)
     if fields is None:
@@ -241,7 +239,8 @@ def _fields_of(value: object) -> dict[str, Any] | None:
     if isinstance(value, tuple) and hasattr(value, "_fields"):
         return dict(zip(value._fields, value, strict=True))
     if dataclasses.is_dataclass(value) and not isinstance(value, type | Mapping | Sequence | Set):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        names = [field.name for field in dataclasses.fields(value)]
+        return {name: getattr(value, name) for name in names if hasattr(value, name)}
     return None
 
 
@@ -292,18 +291,21 @@ def with_values(value: Any) -> Any:
 def _with_values(value: Any) -> Any:
     if isinstance(value, Output):
         return value if value.is_file and not value.is_pickled else value.value
-    if not _has_places(value):
+    if type(value) in _WITHOUT_PARTS or isinstance(value, File):
         return value
+    # Nothing else is looked into: iterating over what is lazy would load it.
     if type(value) in (list, tuple):
-        return type(value)(_with_values(item) for item in value)
-    if type(value) is dict:
-        return {key: _with_values(item) for key, item in value.items()}
-    fields = None if isinstance(value, File) else _fields_of(value)
+        items = [_with_values(item) for item in value]
+        is_same = all(item is before for item, before in zip(items, value, strict=True))
+        return value if is_same else type(value)(items)
+    fields = value if type(value) is dict else _fields_of(value)
     if fields is None:
         return value
     given = {name: _with_values(item) for name, item in fields.items()}
     if all(given[name] is item for name, item in fields.items()):
         return value
+    if fields is value:
+        return given
     if isinstance(value, tuple):
         return type(value)(*given.values())
     changed = copy.copy(value)

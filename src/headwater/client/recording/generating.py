@@ -1,13 +1,14 @@
 """Generators as steps. The step lasts from the first item that is asked for until the last one.
 
 Files among the items are its outputs and come as handles; if nothing else was yielded, a later call gives
-the same handles without running. Other items, and what it returns, are passed on and not kept. A consumer
-who stops early cancels the step.
+the same handles without running. Other items are passed on and not kept; what it returns is kept if that is
+plain. A consumer who stops early cancels the step.
 """
 
 import functools
 import json
 from collections.abc import AsyncGenerator, Callable, Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from headwater.client.recording import keeping
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from headwater.client.recording.run import Run
 
 _STREAMED = "streamed"
+_RETURN = "return"
+"""The output that is what a generator returned, rather than yielded."""
 
 
 class _Items:
@@ -46,7 +49,10 @@ class _Items:
         return output
 
     def end(self, returned: object = None) -> None:
-        if self._streamed or returned is not None:
+        if returned is not None:
+            # An object would not be given back either, and a plain value is.
+            self._step.output(_RETURN, value=returned)
+        if self._streamed:
             # What was passed on is gone, so there has to be an output that cannot be given back.
             self._step.output(_STREAMED, value=_Gone(), properties={"count": self._streamed})
 
@@ -72,6 +78,8 @@ def generator_as_step(
     function: Callable[..., Any], options: StepOptions, run: "Run | None"
 ) -> Callable[..., Any]:
     """A generator function as a step."""
+    # What was yielded before cannot be computed later, for who asks for it item by item.
+    options = replace(options, lazy=False)
 
     @functools.wraps(function)
     def step(*args: Any, **kwargs: Any) -> Generator[Any, Any, Any]:
@@ -85,7 +93,8 @@ def generator_as_step(
         call.step.begin()
         if call.step.is_hit:
             yield from call.reuse() or ()
-            return None
+            returned = call.step.outputs.get(_RETURN)
+            return None if returned is None else returned.value
         return (yield from _run(call))
 
     return step
@@ -121,6 +130,7 @@ def async_generator_as_step(
     function: Callable[..., Any], options: StepOptions, run: "Run | None"
 ) -> Callable[..., Any]:
     """An asynchronous generator function as a step."""
+    options = replace(options, lazy=False)
 
     @functools.wraps(function)
     async def step(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:

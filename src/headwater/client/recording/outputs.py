@@ -82,9 +82,7 @@ def _public(place: "str | os.PathLike[str]") -> str:
 def _local(place: "str | os.PathLike[str]") -> str:
     found = local_path(place)
     if found is None:
-        raise FailedPrecondition(
-            f"{_public(place)} is not on this machine; open it by its uri, with fsspec"
-        )
+        raise FailedPrecondition(f"{_public(place)} is not on this machine; open it by its uri, with fsspec")
     return str(found)
 
 

@@ -16,6 +16,8 @@ DIRECTORY_VARIABLE = "HEADWATER_SPOOL_DIR"
 
 # Greedy up to the last @, since a password may hold what it should not.
 _PASSWORD = re.compile(r"(://[^:/@\s]*):.*@", re.DOTALL)
+# A colon that is not that of a port.
+_HAS_PASSWORD = re.compile(r"://[^:/@?\s]*:(?!\d*[/?])")
 _TARGET_FILE = "store.json"
 
 
@@ -54,8 +56,10 @@ def shown_target(target: str) -> str:
     if "://" in target:
         # Options begin behind the password, which may hold a question mark too.
         user, at, rest = target.partition("@")
-        place, _, _ = (rest if at else user).partition("?")
-        shown = _PASSWORD.sub(r"\1@", f"{user}{at}{place}" if at else place)
+        if "?" in user and not _HAS_PASSWORD.search(user):
+            shown = user.partition("?")[0]
+        else:
+            shown = _PASSWORD.sub(r"\1@", f"{user}{at}{rest.partition('?')[0]}")
     scheme, slashes, path = shown.partition(":///")
     if slashes and scheme.startswith("sqlite") and path:
         return f"sqlite:///{Path(path).absolute().as_posix()}"

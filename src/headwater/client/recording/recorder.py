@@ -109,6 +109,7 @@ class Recorder:
         self._drains = threading.Lock()
         self._drained: threading.Event | None = None
         self._has_warned = False
+        self._has_told_waiting = False
         self._swept_at = 0.0
 
     @property
@@ -211,6 +212,11 @@ class Recorder:
                 error,
                 self.spool.directory,
             )
+
+    def tell_waiting(self, text: str, *values: object) -> None:
+        """Say that a step waits: the first time as a warning, because a program then seems to stand still."""
+        logger.log(logging.INFO if self._has_told_waiting else logging.WARNING, text, *values)
+        self._has_told_waiting = True
 
     def _call(self, request: Message, response_class: type[R], deadline: Deadline) -> R:
         with self._gate.passing():

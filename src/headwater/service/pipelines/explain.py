@@ -21,6 +21,7 @@ from headwater.storage.nearest import (
 from headwater.storage.nodes import read_messages
 from headwater.storage.runs import context_types, find_pipeline
 from headwater.storage.transactions import Transaction
+from headwater.storage.values import struct_in
 from headwater.v1 import pipelines_pb2 as pp
 
 _MOST_NEAREST = 10
@@ -47,7 +48,7 @@ def _explain_attempt(tx: Transaction, execution_id: int) -> pp.ExplainStepRespon
     execution = read_messages(tx, EXECUTION, [execution_id])[execution_id]
     pipelines = read_messages(tx, CONTEXT, [attempt.pipeline_id])
     properties = execution.properties
-    components = texts_of(properties["components"].struct_value) if "components" in properties else {}
+    components = texts_of(struct_in(properties["components"])) if "components" in properties else {}
     earlier = completed_before(
         tx,
         pipeline_id=attempt.pipeline_id,

@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from google.protobuf import struct_pb2
+from google.protobuf import struct_pb2, wrappers_pb2
 
 from headwater.errors import InvalidRequest
 from headwater.service.pipelines.naming import property_name
 from headwater.storage.kinds import Node
 from headwater.storage.model import PARAMETER, TAG
+from headwater.storage.values import packed
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
 
 LONGEST_ERROR_BYTES = 64 * 1024
+# What PostgreSQL's indexes hold for sure.
+_LONGEST_INDEXED_BYTES = 2_000
 
 _CODE = ("repository", "commit", "source_digest")
 _ENVIRONMENT = ("python", "platform", "lock_file_digest", "container_image")
@@ -96,13 +99,34 @@ def named_by(prefix: str, node: Node) -> dict[str, pb.Value]:
     }
 
 
-def kept_error(error: str) -> str:
-    """As much of an error's text as is kept: its end, which says what happened, and its beginning."""
-    encoded = error.encode()
-    if len(encoded) <= LONGEST_ERROR_BYTES:
-        return error
+ERROR_PATHS = ("properties.error", "properties.whole_error")
+"""What ``set_error`` sets, as paths of a mask."""
+
+
+def set_error(node: Node, error: str) -> None:
+    """Set what a run or a step failed for: in short, and as much as is kept of it where that is more."""
+    set_text(node, "error", _shortened(error, _LONGEST_INDEXED_BYTES))
+    if len(error.encode()) > _LONGEST_INDEXED_BYTES:
+        whole = wrappers_pb2.StringValue(value=_shortened(error, LONGEST_ERROR_BYTES))
+        node.properties["whole_error"].CopyFrom(packed(whole))
+
+
+def error_of(node: Node) -> str:
+    """What a run or a step failed for, as much as is kept of it."""
+    if "whole_error" in node.properties:
+        whole = wrappers_pb2.StringValue()
+        node.properties["whole_error"].proto_value.Unpack(whole)
+        return whole.value
+    return node.properties["error"].string_value if "error" in node.properties else ""
+
+
+def _shortened(text: str, most_bytes: int) -> str:
+    """A text's end, which says what happened, and its beginning."""
+    encoded = text.encode()
+    if len(encoded) <= most_bytes:
+        return text
     mark = b"\n[...]\n"
-    half = (LONGEST_ERROR_BYTES - len(mark)) // 2
+    half = (most_bytes - len(mark)) // 2
     return (encoded[:half] + mark + encoded[-half:]).decode(errors="ignore")
 
 

@@ -8,7 +8,7 @@ from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
 from headwater.fingerprint import made_by
 from headwater.service.pipelines.asked import Asked, asked
 from headwater.service.pipelines.begin import another_attempt, holder_message, subjects_of
-from headwater.service.pipelines.facts import kept_error, set_text, set_texts
+from headwater.service.pipelines.facts import ERROR_PATHS, set_error, set_text, set_texts
 from headwater.service.pipelines.naming import LONGEST_NAME, check_key, output_name
 from headwater.service.pipelines.outputs import artifact_of, check_outputs, named_ends, question_of_ends
 from headwater.service.pipelines.recording import (
@@ -147,7 +147,7 @@ def _digest(request: pp.FinishStepRequest) -> str:
 def _described(request: pp.FinishStepRequest, execution: pb.Execution) -> pb.Execution:
     """``execution`` with what is said of its end."""
     execution.last_known_state = request.state  # type: ignore[assignment]  # the numbers are the same
-    set_text(execution, "error", kept_error(request.error))
+    set_error(execution, request.error)
     set_texts(execution, "usage", request.usage)
     for name, value in request.custom_properties.items():
         execution.custom_properties[name].CopyFrom(value)
@@ -190,8 +190,8 @@ def _finish(
     artifact_ids = _put_outputs(tx, request, attempt, artifact_types, end_ms)
     execution = _described(request, pb.Execution(id=attempt.execution_id, type_id=step_type_id(tx)))
     execution.properties["end_ms"].int_value = end_ms
-    mask = ["last_known_state", "properties.error"]
-    mask += [f"properties.{name}" for name in execution.properties if name != "error"]
+    mask = ["last_known_state", *ERROR_PATHS]
+    mask += [f"properties.{name}" for name in execution.properties if f"properties.{name}" not in mask]
     mask += [f"custom_properties.{name}" for name in execution.custom_properties]
     put_nodes(tx, EXECUTION, [execution], mask=mask)
     finish_attempt(
@@ -381,8 +381,8 @@ def _amend(tx: Transaction, request: pp.FinishStepRequest, attempt: Attempt) -> 
         type_id=step_type_id(tx),
         last_known_state=request.state,  # type: ignore[arg-type]  # the numbers are the same
     )
-    set_text(execution, "error", kept_error(request.error))
-    put_nodes(tx, EXECUTION, [execution], mask=("last_known_state", "properties.error"))
+    set_error(execution, request.error)
+    put_nodes(tx, EXECUTION, [execution], mask=("last_known_state", *ERROR_PATHS))
     is_entry = attempt.entry is not None and request.state == pp.COMPLETE
     finish_attempt(
         tx,

@@ -16,6 +16,7 @@ from headwater.storage.kinds import ARTIFACT, Node
 from headwater.storage.nodes import questions_of_messages, read_messages
 from headwater.storage.statements import Prepared
 from headwater.storage.transactions import Question, Transaction
+from headwater.storage.values import packed, struct_in
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
 
@@ -54,7 +55,7 @@ def artifact_of(output: pp.StepOutput, *, type_id: int, name: str, made_by: str)
         properties["size_bytes"].int_value = output.size_bytes
     for field in _STRUCTS:
         if output.HasField(field):
-            properties[field].CopyFrom(getattr(output, field))
+            properties[field].CopyFrom(packed(getattr(output, field).struct_value))
     if output.metrics:
         fields = properties["metrics"].struct_value.fields
         for key, number in output.metrics.items():
@@ -75,7 +76,7 @@ def output_of(artifact: pb.Artifact, name: str) -> pp.StepOutput:
         output.size_bytes = properties["size_bytes"].int_value
     for field in _STRUCTS:
         if field in properties:
-            getattr(output, field).CopyFrom(properties[field])
+            getattr(output, field).struct_value.CopyFrom(struct_in(properties[field]))
     if "metrics" in properties:
         for key, value in properties["metrics"].struct_value.fields.items():
             output.metrics[key] = value.number_value

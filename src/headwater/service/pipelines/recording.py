@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from google.protobuf import struct_pb2
+
 from headwater.errors import InvalidRequest
 from headwater.service.pipelines.asked import Asked
-from headwater.service.pipelines.facts import set_facts, set_text, set_texts
+from headwater.service.pipelines.facts import set_facts, set_text
 from headwater.service.pipelines.naming import attempt_name, run_name
 from headwater.storage import edges
 from headwater.storage.attempts import Attempt, last_number, put_attempt, question_of_last_number
@@ -29,6 +31,7 @@ from headwater.storage.nodes import (
 from headwater.storage.schema import context_table, parent_context_table
 from headwater.storage.statements import Insert
 from headwater.storage.transactions import Question, Transaction
+from headwater.storage.values import packed
 from headwater.storage.writing import put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
@@ -225,7 +228,9 @@ def put_execution(
     set_text(execution, "step", request.step)
     set_text(execution, "fingerprint", asked.fingerprint)
     set_text(execution, "worker", request.worker)
-    set_texts(execution, "components", asked.components)
+    if asked.components:
+        texts = {name: struct_pb2.Value(string_value=text) for name, text in asked.components.items()}
+        execution.properties["components"].CopyFrom(packed(struct_pb2.Struct(fields=texts)))
     numbers = execution.properties
     numbers["attempt"].int_value = number
     numbers["start_ms"].int_value = start_ms

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from headwater.service.pipelines.facts import code_of, environment_of, named_by
+from headwater.service.pipelines.facts import code_of, environment_of, error_of, named_by
 from headwater.storage.kinds import CONTEXT
 from headwater.storage.metrics import last_values, question_of_last_values
 from headwater.storage.model import PARAMETER, TAG
@@ -15,6 +15,7 @@ from headwater.storage.runs import (
     step_states,
 )
 from headwater.storage.transactions import Transaction
+from headwater.storage.values import struct_in
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
 
@@ -81,7 +82,7 @@ def _info(context: pb.Context) -> pp.RunInfo:
         state=_STATES.get(text("state"), pp.STATE_UNSPECIFIED),
         start_ms=number("start_ms"),
         end_ms=number("end_ms"),
-        error=text("error"),
+        error=error_of(context),
         parameters=named_by(PARAMETER, context),
         tags={name: value.string_value for name, value in named_by(TAG, context).items()},
         owner=text("owner"),
@@ -97,7 +98,7 @@ def planned_steps(context: pb.Context) -> list[pp.StartRunRequest.PlannedStep]:
     """The steps that a run was said to be going to have."""
     if "steps" not in context.properties:
         return []
-    listed = context.properties["steps"].struct_value.fields["steps"].list_value.values
+    listed = struct_in(context.properties["steps"]).fields["steps"].list_value.values
     return [
         pp.StartRunRequest.PlannedStep(
             step=one.struct_value.fields["step"].string_value,

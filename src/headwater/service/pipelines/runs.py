@@ -1,10 +1,12 @@
 """StartRun and FinishRun."""
 
+from google.protobuf import struct_pb2
+
 from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
 from headwater.service.pipelines.asked import checked_lease_ms
 from headwater.service.pipelines.begin import lease_message
 from headwater.service.pipelines.ends import RUN_WAS_CLOSED
-from headwater.service.pipelines.facts import kept_error, set_facts, set_text
+from headwater.service.pipelines.facts import ERROR_PATHS, set_error, set_facts, set_text
 from headwater.service.pipelines.naming import check_pipeline, check_run, check_step, check_worker
 from headwater.service.pipelines.recording import (
     Types,
@@ -24,7 +26,7 @@ from headwater.storage.leases import Lease, drop, leases_of, question_of_leases,
 from headwater.storage.nodes import copied, questions_of_messages, read_messages
 from headwater.storage.requests import WrittenMeanwhile
 from headwater.storage.transactions import Transaction
-from headwater.storage.values import checked_text
+from headwater.storage.values import checked_text, packed
 from headwater.storage.writing import put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
@@ -74,7 +76,8 @@ def _describe(run: pb.Context, request: pp.StartRunRequest) -> None:
         set_text(run, name, getattr(request, name))
     set_text(run, "commit", request.code.commit)
     if request.steps:
-        listed = run.properties["steps"].struct_value.fields["steps"].list_value
+        steps = struct_pb2.Struct()
+        listed = steps.fields["steps"].list_value
         for planned in request.steps:
             fields = listed.values.add().struct_value.fields
             fields["step"].string_value = planned.step
@@ -83,6 +86,7 @@ def _describe(run: pb.Context, request: pp.StartRunRequest) -> None:
             after.SetInParent()
             for name in planned.after:
                 after.values.add().string_value = name
+        run.properties["steps"].CopyFrom(packed(steps))
 
 
 def _parent_ids(tx: Transaction, types: Types, request: pp.StartRunRequest) -> list[int]:
@@ -113,7 +117,7 @@ def _open_again(tx: Transaction, types: Types, request: pp.StartRunRequest, run_
     mask += [f"custom_properties.{name}" for name in run.custom_properties]
     if state != "RUNNING":
         # Named and not set, they go.
-        mask += ["properties.error", "properties.end_ms"]
+        mask += [*ERROR_PATHS, "properties.end_ms"]
     put_nodes(tx, CONTEXT, [run], mask=mask)
     for parent_id in _parent_ids(tx, types, request):
         if parent_id not in edges.parents_of(tx, [run_id]).get(run_id, ()):
@@ -168,11 +172,11 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
         )
     run = pb.Context(id=place.run_id, type_id=types.run, name=stored.name)
     set_text(run, "state", wanted)
-    set_text(run, "error", kept_error(request.error))
+    set_error(run, request.error)
     run.properties["end_ms"].int_value = max(
         stored.properties["start_ms"].int_value, past(tx, request.end_ms)
     )
-    put_nodes(tx, CONTEXT, [run], mask=("properties.state", "properties.error", "properties.end_ms"))
+    put_nodes(tx, CONTEXT, [run], mask=("properties.state", *ERROR_PATHS, "properties.end_ms"))
     for lease in leases_of(tx, [subject]).values():
         drop(tx, lease)
     return pp.FinishRunResponse(run_id=place.run_id)

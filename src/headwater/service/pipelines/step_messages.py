@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from headwater.service.pipelines.facts import code_of, environment_of, named_by, texts_of
+from headwater.service.pipelines.facts import code_of, environment_of, error_of, named_by, texts_of
 from headwater.service.pipelines.outputs import named_ends, output_of
 from headwater.storage.attempts import attempts_by_id
 from headwater.storage.kinds import ARTIFACT, EXECUTION, Node
@@ -10,6 +10,7 @@ from headwater.storage.metrics import last_values, question_of_last_values
 from headwater.storage.model import PARAMETER, TAG
 from headwater.storage.nodes import questions_of_messages, read_messages
 from headwater.storage.transactions import Transaction
+from headwater.storage.values import struct_in
 from headwater.v1 import metadata_store_pb2 as pb
 from headwater.v1 import pipelines_pb2 as pp
 
@@ -132,7 +133,7 @@ def _info(execution: pb.Execution) -> pp.StepInfo:
     info = pp.StepInfo(
         key=execution.external_id,
         why=text("why"),
-        error=text("error"),
+        error=error_of(execution),
         worker=text("worker"),
         description=text("description"),
         parameters=named_by(PARAMETER, execution),
@@ -144,7 +145,7 @@ def _info(execution: pb.Execution) -> pp.StepInfo:
         for name, value in properties["usage"].struct_value.fields.items():
             info.usage[name] = value.number_value
     if "components" in properties:
-        info.components.update(texts_of(properties["components"].struct_value))
+        info.components.update(texts_of(struct_in(properties["components"])))
     return info
 
 
