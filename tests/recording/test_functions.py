@@ -10,6 +10,7 @@ from recording.seeing import attempts, ends, executions
 
 from headwater.client.recording import File, Output, current_step, step
 from headwater.errors import FailedPrecondition, InvalidRequest
+from headwater.storage.values import struct_in
 
 CALLS: list[str] = []
 
@@ -190,7 +191,7 @@ def test_an_object_in_memory_is_passed_on_as_itself(client):
 
     (counted,) = executions(client, "count")
     (loaded,) = executions(client, "load")
-    components = counted.properties["components"].struct_value
+    components = struct_in(counted.properties["components"])
     assert components["input:table"] == f"made:{loaded.properties['fingerprint'].string_value}#output"
     assert ends(client, counted.id)["INPUT"]["table"] == ends(client, loaded.id)["OUTPUT"]["output"]
 

@@ -9,6 +9,7 @@ from recording.seeing import attempts, executions, runs
 
 from headwater.client.recording import current_run
 from headwater.errors import FailedPrecondition, InvalidRequest
+from headwater.storage.values import struct_in
 from headwater.v1 import pipelines_pb2 as pp
 
 CALLS: list[object] = []
@@ -53,7 +54,7 @@ def test_what_is_recorded_of_a_run(client):
     texts = {name: run.properties[name].string_value for name in ("owner", "trigger", "description")}
     assert texts == {"owner": "ann", "trigger": "test", "description": "a try"}
     assert run.properties["environment"].struct_value["python"].count(".") == 2
-    planned = run.properties["steps"].struct_value["steps"]
+    planned = struct_in(run.properties["steps"])["steps"]
     assert [one["step"] for one in planned] == ["clean", "train"]
     assert list(planned[1]["after"]) == ["clean"]
     assert run.properties["end_ms"].int_value >= run.properties["start_ms"].int_value

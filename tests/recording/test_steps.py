@@ -10,6 +10,7 @@ from recording.seeing import attempts, ends, executions
 
 from headwater.client.recording import File, current_run, current_step
 from headwater.errors import FailedPrecondition, InvalidRequest
+from headwater.storage.values import struct_in
 
 
 def train(run, raw: Path, out: Path, *, text="model", **options):
@@ -360,7 +361,7 @@ def test_a_preview_leaves_out_what_is_redacted(client, tmp_path):
         out.write_text("age,mail\n41,a@b.example\n")
         step.output("people", out, preview=True, redact=["mail"])
 
-    preview = client.get_artifact(step.outputs["people"].artifact_id).properties["preview"].struct_value
+    preview = struct_in(client.get_artifact(step.outputs["people"].artifact_id).properties["preview"])
     assert [column["name"] for column in preview["columns"]] == ["age", "mail"]
     assert list(preview["rows"][0])[1] == "(redacted)"
 
@@ -374,7 +375,7 @@ def test_a_manifest_lists_the_files_of_a_package(client, tmp_path):
         step.output("model", package, type="Model", manifest=True)
 
     model = client.get_artifact(step.outputs["model"].artifact_id)
-    files = model.properties["manifest"].struct_value["files"]
+    files = struct_in(model.properties["manifest"])["files"]
     assert [one["path"] for one in files] == ["config.json", "weights.bin"]
     assert model.properties["digest"].string_value.startswith("sha256-tree:")
 

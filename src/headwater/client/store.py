@@ -10,7 +10,6 @@ from itertools import chain, islice
 from typing import NamedTuple, TypeVar
 
 from google.protobuf.field_mask_pb2 import FieldMask
-
 from google.protobuf.message import Message
 
 from headwater.client import walking

@@ -1,9 +1,11 @@
+import argparse
 import ast
 import functools
 import json
 import operator
 import sys
 import textwrap
+import types
 
 import pytest
 
@@ -565,8 +567,8 @@ def test_functions_made_by_exec_count_by_their_bytecode():
     [len, "a-b".split, operator.itemgetter(1), functools.partial(max, 3), json.dumps, ast.parse, dict.get,
      dict,
      functools.partial(json.dumps, indent=2), [].append, functools.lru_cache(json.dumps)],
-    ids=["builtin", "bound builtin", "callable object", "partial", "function", "other module", "method", "class",
-         "partial with a keyword", "method of a list", "cached"],
+    ids=["builtin", "bound builtin", "callable object", "partial", "function", "other module", "method",
+         "class", "partial with a keyword", "method of a list", "cached"],
 )  # fmt: skip
 def test_what_nobody_here_wrote_counts_by_name_and_version(function):
     code = code_digest(function)
@@ -772,3 +774,13 @@ def test_a_value_of_very_many_items_counts_by_all_of_them(project, made, change)
     assert code_digest(module.train).digest != before
     # What cannot be pickled has a digest of its own each time.
     assert (again == before) == ("lambda" not in made)
+
+
+@pytest.mark.parametrize("kind", [argparse.Namespace, types.SimpleNamespace])
+def test_options_of_a_command_line_count(kind):
+    def digest_with(rate):
+        options = kind(rate=rate)
+        return code_digest(lambda x: x * options.rate).digest
+
+    assert digest_with(1) != digest_with(2)
+    assert digest_with(1) == digest_with(1)

@@ -198,7 +198,19 @@ def test_every_cell_is_plain_json():
 @pytest.mark.parametrize(
     "value",
     [None, 3, "", [], [1, 2], {"a": 1}, object(), b"x", "no/such/file.csv", "s3://bucket/a.csv", "\0.csv"],
-    ids=["none", "number", "text", "empty list", "list", "dict", "object", "bytes", "no file", "uri", "no path"],
+    ids=[
+        "none",
+        "number",
+        "text",
+        "empty-list",
+        "list",
+        "dict",
+        "object",
+        "bytes",
+        "no-file",
+        "uri",
+        "no-path",
+    ],
 )
 def test_what_is_no_table_has_no_preview(value):
     assert preview(value) is None

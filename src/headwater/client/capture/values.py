@@ -143,6 +143,8 @@ class ValueReader:
         if not callable(value) or callable(wrapped):
             # A wrapper has the name of what it wraps.
             text = quoted(name_of(type(value)))
+            if not callable(value):
+                held += _plain_state(value)
             return tagged("external" if callable(wrapped) else "opaque", f"[{','.join([text, *held])}]")
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         named = f"{getattr(value, '__module__', None) or type(value).__module__}.{name}"
@@ -193,6 +195,17 @@ class ValueReader:
             plain = next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
             return f"[{text},{self.describe(plain, depth)}]"
         return text
+
+
+def _plain_state(value: object) -> list[str]:
+    """The attributes of an object that is nothing but its attributes: options of a command line, say."""
+    state = getattr(value, "__dict__", None)
+    if not state:
+        return []
+    try:
+        return [canonical(dict(state), what="value")]
+    except InvalidRequest:
+        return []
 
 
 def is_incomplete(text: str) -> bool:
