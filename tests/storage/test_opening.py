@@ -19,7 +19,7 @@ from headwater.v1 import metadata_store_service_pb2 as rpc
 pytestmark = pytest.mark.filterwarnings("ignore:Could not instantiate type")
 
 OURS = {str(index.name) for index in schema.OWN_INDEXES}
-OWN_TABLES = {schema.request_table.name}
+OWN_TABLES = {table.name for table in schema.OWN_TABLES}
 
 Structure = dict[object, object]
 

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import socket
+import subprocess
+import sys
 import threading
 import tracemalloc
 from pathlib import Path
@@ -236,22 +238,17 @@ def test_devices_fifos_and_sockets_are_never_opened(tmp_path: Path, opened: list
 def test_a_file_that_grows_all_the_time_is_given_up(tmp_path: Path):
     path = tmp_path / "log"
     with path.open("wb") as log:
-        log.truncate(8 * BLOCK_BYTES)
-    done = threading.Event()
-
-    def write() -> None:
-        with path.open("ab", buffering=0) as log:
-            while not done.is_set():
-                log.write(b"more")
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        with pytest.raises(Aborted) as restless:
-            digest_of(path)
-    finally:
-        done.set()
-        writer.join()
+        log.truncate(64 * BLOCK_BYTES)
+    grow = "import sys; log = open(sys.argv[1], 'ab', 0); [log.write(b'more') for _ in iter(int, 1)]"
+    # A process of its own, which no lock of this one keeps from writing.
+    with subprocess.Popen([sys.executable, "-c", grow, str(path)]) as writer:
+        try:
+            while path.stat().st_size == 64 * BLOCK_BYTES:
+                assert writer.poll() is None
+            with pytest.raises(Aborted) as restless:
+                digest_of(path)
+        finally:
+            writer.kill()
 
     assert str(restless.value) == (
         f"{canonical_uri(path)} was written to while it was read; take its digest when the writer is done"
