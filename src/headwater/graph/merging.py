@@ -6,6 +6,7 @@ come in the order of their ids from an index, a page at a time, and are merged h
 """
 
 import heapq
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ _ROWS_AT_FIRST = 256
 
 
 @dataclass
-class _Source:
+class _Source(ABC):
     """Ids from an index, ascending, and the rows that name them."""
 
     at: int
@@ -35,8 +36,9 @@ class _Source:
     after: int = 0
     is_read: bool = False
 
+    @abstractmethod
     def question(self, most: int) -> Question:
-        raise NotImplementedError
+        """The next rows, ``most`` at most."""
 
     def keep(self, rows: Sequence[Row], most: int) -> None:
         self.is_read = len(rows) < most
