@@ -1,6 +1,6 @@
 """Walking events: what a node was made from, and what was made from it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cache
@@ -163,12 +163,12 @@ class _Events:
         if is_too_much:
             return
         read: dict[tuple[NodeKind, int], list[Any]] = {
-            (ARTIFACT, row[1]): [] for row in rows if row[0] == _REACHED
+            (ARTIFACT, row[1]): [] for row in rows if row[0] == REACHED
         }
         for what, *event in rows:
-            if what == _REACHED:
+            if what == REACHED:
                 continue
-            if what == _OF_ARTIFACT:
+            if what == OF_ARTIFACT:
                 read[ARTIFACT, event[1]].append(event)
                 read.setdefault((EXECUTION, event[2]), [])
             else:
@@ -192,19 +192,29 @@ def _is_followed(event: sa.FromClause, kind: NodeKind, direction: Direction) -> 
     return event.c.type.in_([sa.literal_column(str(int(type_))) for type_ in followed])
 
 
-# What a row of ``_events_ahead`` is.
-_REACHED, _OF_ARTIFACT, _OF_EXECUTION = 0, 1, 2
+# What a row of ``events_ahead`` is.
+REACHED, OF_ARTIFACT, OF_EXECUTION = 0, 1, 2
 
 
 @cache
 def _events_ahead(direction: Direction) -> Prepared:
+    select = events_ahead(lambda event, kind: _is_followed(event, kind, direction))
+    return Prepared(select, "ids", "depth", "artifacts", "events")
+
+
+def events_ahead(
+    follows: Callable[[sa.FromClause, NodeKind], sa.ColumnElement[bool]],
+) -> sa.CompoundSelect[Any]:
     """The artifacts ``ids``, those two hops on and so on, and the events of these and of what is between.
 
-    Nearest first, to a depth and a number: a recursive statement that is read row by row stops where its
-    reader does. A row is ``_REACHED`` and an artifact id, or ``_OF_ARTIFACT`` or ``_OF_EXECUTION`` and an
-    event.
+    ``follows`` is whether an event is followed from its node of a kind. Nearest first, to a ``depth`` and so
+    many ``artifacts`` and ``events``: a recursive statement that is read row by row stops where its reader
+    does. A row is ``REACHED`` and an artifact id, or ``OF_ARTIFACT`` or ``OF_EXECUTION`` and an event.
     """
-    artifact, first, second = _ends()
+    artifact = schema.artifact_table
+    first, second, event, again, beyond = (
+        schema.event_table.alias(name) for name in ("first", "second", "event_1", "event_2", "event_3")
+    )
     near = (
         sa.select(artifact.c.id, sa.literal_column("0").label("depth"))
         .where(InList(artifact.c.id, "ids"))
@@ -213,36 +223,22 @@ def _events_ahead(direction: Direction) -> Prepared:
     near = near.union(
         sa.select(second.c.artifact_id, near.c.depth + sa.literal_column("1"))
         .select_from(near)
-        .join(first, sa.and_(first.c.artifact_id == near.c.id, _is_followed(first, ARTIFACT, direction)))
-        .join(
-            second,
-            sa.and_(
-                second.c.execution_id == first.c.execution_id, _is_followed(second, EXECUTION, direction)
-            ),
-        )
+        .join(first, sa.and_(first.c.artifact_id == near.c.id, follows(first, ARTIFACT)))
+        .join(second, sa.and_(second.c.execution_id == first.c.execution_id, follows(second, EXECUTION)))
         .where(near.c.depth < sa.bindparam("depth", type_=sa.BigInteger()))
     )
     nearest = sa.select(near.c.id).limit(sa.bindparam("artifacts", type_=sa.BigInteger())).subquery("nearest")
     reached = sa.select(nearest.c.id).distinct().cte("reached")
     ids = sa.select(reached.c.id)
-    event, again, beyond = (schema.event_table.alias(name) for name in ("event_1", "event_2", "event_3"))
-    executions = sa.select(again.c.execution_id).where(
-        again.c.artifact_id.in_(ids), _is_followed(again, ARTIFACT, direction)
-    )
+    executions = sa.select(again.c.execution_id).where(again.c.artifact_id.in_(ids), follows(again, ARTIFACT))
     nothing: Sequence[sa.ColumnElement[Any]] = [sa.literal_column("0") for _ in event.c][1:]
     select = sa.union_all(
-        sa.select(sa.literal_column(str(_REACHED)), reached.c.id, *nothing),
-        sa.select(sa.literal_column(str(_OF_ARTIFACT)), *event.c).where(
-            event.c.artifact_id.in_(ids), _is_followed(event, ARTIFACT, direction)
+        sa.select(sa.literal_column(str(REACHED)), reached.c.id, *nothing),
+        sa.select(sa.literal_column(str(OF_ARTIFACT)), *event.c).where(
+            event.c.artifact_id.in_(ids), follows(event, ARTIFACT)
         ),
-        sa.select(sa.literal_column(str(_OF_EXECUTION)), *beyond.c).where(
-            beyond.c.execution_id.in_(executions), _is_followed(beyond, EXECUTION, direction)
+        sa.select(sa.literal_column(str(OF_EXECUTION)), *beyond.c).where(
+            beyond.c.execution_id.in_(executions), follows(beyond, EXECUTION)
         ),
     )
-    most = sa.bindparam("events", type_=sa.BigInteger())
-    return Prepared(select.limit(most), "ids", "depth", "artifacts", "events")
-
-
-def _ends() -> tuple[sa.FromClause, sa.FromClause, sa.FromClause]:
-    """Artifacts, the events that lead from them, and the events that lead on."""
-    return schema.artifact_table, schema.event_table.alias("first"), schema.event_table.alias("second")
+    return select.limit(sa.bindparam("events", type_=sa.BigInteger()))

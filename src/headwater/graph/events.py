@@ -6,13 +6,13 @@ what is beyond it is read by going on behind what was read.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
 
 from headwater.graph import hits
-from headwater.lineage import Direction
+from headwater.lineage import OF_ARTIFACT, OF_EXECUTION, REACHED, Direction, events_ahead
 from headwater.storage import schema
 from headwater.storage.dialects import Dialect, InList, Values
 from headwater.storage.kinds import ARTIFACT, EXECUTION, NodeKind
@@ -334,64 +334,21 @@ class Ahead:
         if not self._is_lazy:
             self._hops_ahead = min(2 * self._hops_ahead, _MOST_HOPS_AHEAD)
         known: dict[tuple[NodeKind, int], list[Row]] = {
-            (ARTIFACT, row[1]): [] for row in rows if row[0] == _REACHED
+            (ARTIFACT, row[1]): [] for row in rows if row[0] == REACHED
         }
         for what, *event in rows:
-            if what == _OF_ARTIFACT:
+            if what == OF_ARTIFACT:
                 known[ARTIFACT, event[1]].append(tuple(event))
                 known.setdefault((EXECUTION, event[2]), [])
-            elif what == _OF_EXECUTION:
+            elif what == OF_EXECUTION:
                 known.setdefault((EXECUTION, event[2]), []).append(tuple(event))
         self._known = known
 
 
-# What a row of ``_events_ahead`` is.
-_REACHED, _OF_ARTIFACT, _OF_EXECUTION = 0, 1, 2
-
-
 @cache
 def _events_ahead(direction: Direction, leaves_out_hits: bool) -> Prepared:
-    """The artifacts ``ids``, those two hops on and so on, and the events of these and of what is between.
+    def follows(event: sa.FromClause, kind: NodeKind) -> sa.ColumnElement[bool]:
+        return is_there(event, leading_on(kind, direction), leaves_out_hits=leaves_out_hits)
 
-    Nearest first, to a depth and a number: a recursive statement that is read row by row stops where its
-    reader does. A row is ``_REACHED`` and an artifact id, or ``_OF_ARTIFACT`` or ``_OF_EXECUTION`` and an
-    event.
-    """
-    artifact = schema.artifact_table
-    first, second, event, again, beyond = (
-        _event.alias(name) for name in ("first", "second", "event_1", "event_2", "event_3")
-    )
-    there = partial(is_there, leaves_out_hits=leaves_out_hits)
-    to_executions, to_artifacts = leading_on(ARTIFACT, direction), leading_on(EXECUTION, direction)
-    near = (
-        sa.select(artifact.c.id, sa.literal_column("0").label("depth"))
-        .where(InList(artifact.c.id, "ids"))
-        .cte("near", recursive=True)
-    )
-    near = near.union(
-        sa.select(second.c.artifact_id, near.c.depth + sa.literal_column("1"))
-        .select_from(near)
-        .join(first, sa.and_(first.c.artifact_id == near.c.id, there(first, to_executions)))
-        .join(second, sa.and_(second.c.execution_id == first.c.execution_id, there(second, to_artifacts)))
-        .where(near.c.depth < sa.bindparam("depth", type_=sa.BigInteger()))
-    )
-    nearest = sa.select(near.c.id).limit(sa.bindparam("artifacts", type_=sa.BigInteger())).subquery("nearest")
-    reached = sa.select(nearest.c.id).distinct().cte("reached")
-    ids = sa.select(reached.c.id)
-    executions = sa.select(again.c.execution_id).where(
-        again.c.artifact_id.in_(ids), there(again, to_executions)
-    )
-    nothing: Sequence[sa.ColumnElement[Any]] = [sa.literal_column("0") for _ in event.c][1:]
-    select = sa.union_all(
-        sa.select(sa.literal_column(str(_REACHED)), reached.c.id, *nothing),
-        sa.select(sa.literal_column(str(_OF_ARTIFACT)), *event.c).where(
-            event.c.artifact_id.in_(ids), there(event, to_executions)
-        ),
-        sa.select(sa.literal_column(str(_OF_EXECUTION)), *beyond.c).where(
-            beyond.c.execution_id.in_(executions), there(beyond, to_artifacts)
-        ),
-    )
-    most = sa.bindparam("events", type_=sa.BigInteger())
-    return Prepared(
-        select.limit(most), "ids", *names_of_bounds(leaves_out_hits), "depth", "artifacts", "events"
-    )
+    names = names_of_bounds(leaves_out_hits)
+    return Prepared(events_ahead(follows), "ids", *names, "depth", "artifacts", "events")
