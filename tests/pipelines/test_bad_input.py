@@ -164,6 +164,10 @@ BEGIN: dict[str, tuple[pp.BeginStepRequest, str]] = {
         "the name of a parameter has 246 bytes, and at most 245",
     ),
     "a long name of a tag": (step(tags={"é" * 126: ""}), "the name of a tag has 252 bytes, and at most 251"),
+    "a NUL in the reason of a policy": (
+        step(cache=pp.CachePolicy(reason="\0")),
+        "the reason of a cache policy contains a NUL character",
+    ),
     "a reason with a NUL": (
         step(refused=[pp.RefusedHit(execution_id=1, reason="\0")]),
         "the reason of a refused hit contains a NUL character",
@@ -178,6 +182,7 @@ FINISH: dict[str, tuple[pp.FinishStepRequest, str]] = {
     ),
     "running": (ended(state=pp.RUNNING), "a step ends as COMPLETE, FAILED, CANCELED or CACHED"),
     "an unknown state": (ended(state=77), "a step ends as COMPLETE, FAILED, CANCELED or CACHED"),
+    "a NUL in why it is unfit": (ended(unfit="\0"), "why a step is unfit contains a NUL character"),
     "a NUL in the error": (ended(error="\0"), "the error of a step contains a NUL character"),
     "an output without name": (ended(outputs=[made("")]), "the name of an output is empty"),
     "a long name of an output": (ended(outputs=[made("o" * 201)]), "the name of an output has 201 bytes"),

@@ -369,6 +369,30 @@ def test_another_salt_makes_another_step(steps: Steps) -> None:
     assert steps.begin(salted).miss.text == "salt is new (again)"
 
 
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"cache": pp.CachePolicy(mode=OFF, reason="it has no outputs")}, pp.Miss.POLICY),
+        ({"cache": pp.CachePolicy(reason="it has no outputs"), "components": {}}, pp.Miss.NO_FINGERPRINT),
+    ],
+    ids=["a policy to run always", "no fingerprint"],
+)
+def test_the_reason_of_a_policy_is_told_where_the_policy_decides(
+    more: dict[str, object], why: "pp.Miss.Why", steps: Steps
+) -> None:
+    answer = steps.begin(step(**more))
+
+    assert (answer.decision, answer.miss) == (pp.RUN, pp.Miss(why=why, text="it has no outputs"))
+    assert steps.execution(answer.execution_id).properties["why"].string_value == "it has no outputs"
+
+
+def test_the_reason_of_a_policy_is_not_told_where_something_else_decides(steps: Steps) -> None:
+    answer = steps.begin(step(cache=pp.CachePolicy(mode=READ, reason="it is a trial")))
+
+    assert answer.miss.why == pp.Miss.NEVER_COMPLETED
+    assert answer.miss.text == "not completed before in this pipeline"
+
+
 # Refused hits
 
 
@@ -391,6 +415,23 @@ def test_a_refused_hit_is_invalidated_and_the_step_runs(steps: Steps) -> None:
     )
     assert steps.execution(answer.execution_id).properties["why"].string_value == answer.miss.text
     assert steps.state(broken) == "COMPLETE"
+
+
+def test_a_refused_hit_that_stays_fit_is_none_for_the_caller_and_one_for_others(steps: Steps) -> None:
+    fit = steps.computed()
+    refused = pp.RefusedHit(execution_id=fit, reason="this copy of it is another", stays_fit=True)
+    request = step(run="tuesday", refused=[refused])
+
+    answer = steps.begin(request)
+
+    assert answer.decision == pp.RUN
+    assert answer.miss == pp.Miss(
+        why=pp.Miss.INVALIDATED,
+        text="done before, but this copy of it is another",
+        nearest_execution_id=fit,
+    )
+    other = steps.begin(step(run="wednesday"))
+    assert (other.decision, other.execution_id) == (pp.HIT, fit)
 
 
 def test_who_comes_later_is_told_why_a_hit_was_refused_and_hits_the_next(steps: Steps) -> None:

@@ -338,6 +338,49 @@ def test_an_attempt_that_runs_cannot_end_as_a_hit(steps: Steps) -> None:
     )
 
 
+# Unfit
+
+
+@pytest.mark.parametrize("is_begun", [True, False], ids=["begun before", "recorded afterwards"])
+def test_an_attempt_that_ends_unfit_is_not_hit_and_the_next_is_told_why(is_begun: bool, steps: Steps) -> None:
+    request = step()
+    if is_begun:
+        steps.begin(request)
+    finish = end(request, begin=request, unfit="its inputs were replaced")
+    first = steps.finish(finish)
+    assert steps.finish(finish) == first
+
+    answer = steps.begin(step(run="tuesday"))
+
+    assert answer.decision == pp.RUN
+    assert answer.miss == pp.Miss(
+        why=pp.Miss.INVALIDATED,
+        text="done before, but its inputs were replaced",
+        nearest_execution_id=first.execution_id,
+    )
+    with pytest.raises(FailedPrecondition, match="was finished before"):
+        steps.finish(end(request))
+
+
+def test_of_a_failure_it_is_not_said_that_it_was_done_but_is_unfit(steps: Steps) -> None:
+    request = step()
+    steps.begin(request)
+    steps.finish(end(request, state=pp.FAILED, unfit="its inputs were replaced"))
+
+    assert steps.begin(step()).miss.why == pp.Miss.NEVER_COMPLETED
+
+
+def test_an_attempt_that_is_amended_to_be_unfit_is_hit_no_more(steps: Steps) -> None:
+    request = step()
+    steps.begin(request)
+    steps.finish(end(request))
+
+    steps.finish(end(request, unfit="its inputs were replaced", amends=True))
+
+    answer = steps.begin(step(run="tuesday"))
+    assert (answer.decision, answer.miss.text) == (pp.RUN, "done before, but its inputs were replaced")
+
+
 # Amends
 
 

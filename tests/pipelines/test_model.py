@@ -276,6 +276,17 @@ def test_a_generic_client_finds_attempts_by_what_they_were_given(timed: Steps, c
     assert found("contexts_r.name = 'churn/tuesday'") == both[1:]
 
 
+def test_raw_data_has_the_custom_properties_that_who_read_it_first_gave(steps: Steps) -> None:
+    first, second = (
+        steps.begin(step(name, inputs=[used(custom_properties={"rows": to_value(rows)})]))
+        for name, rows in (("a", 7), ("b", 8))
+    )
+
+    (artifact_id,) = first.input_artifact_ids
+    assert list(second.input_artifact_ids) == [artifact_id]
+    assert dict(steps.artifact(artifact_id).custom_properties) == {"rows": to_value(7)}
+
+
 def test_raw_data_that_many_read_is_one_artifact(steps: Steps) -> None:
     def read(name: str, run: str = "monday", **more: str) -> int:
         request = step(name, run=run, mode=pp.CachePolicy.OFF, inputs=[used("table", **more)])

@@ -173,6 +173,45 @@ def test_a_run_is_not_closed_as_something_else(steps: Steps) -> None:
     )
 
 
+@pytest.mark.parametrize("error", ["the machine is gone", "x" * 3_000, ""], ids=["short", "long", "none"])
+def test_a_run_that_ends_its_steps_fails_those_that_are_open(error: str, timed: Steps, clock: Clock) -> None:
+    run = timed.start(worker="host:1")
+    done = timed.computed("done")
+    open_ = [
+        timed.begin(step("a")),
+        timed.begin(step("b", components={})),
+        timed.begin(step("c", lease_ms=1)),
+    ]
+    elsewhere = timed.begin(step("a", run="tuesday", lr=2))
+    clock.now_ms += 500
+
+    answer = timed.finish_run(state=pp.FAILED, error=error, ends_steps=True)
+
+    assert answer.run_id == run.run_id
+    assert sorted(answer.execution_ids) == [one.execution_id for one in open_]
+    for one in open_:
+        properties = timed.execution(one.execution_id).properties
+        assert timed.state(one.execution_id) == "FAILED"
+        assert properties["end_ms"].int_value == clock.now_ms
+        (told,) = timed.call("ListSteps", pp.ListStepsRequest(execution_ids=[one.execution_id])).steps
+        assert told.error == (error or "its run was ended")
+    assert (timed.state(done), timed.state(elsewhere.execution_id)) == ("COMPLETE", "RUNNING")
+    tokens = [one.lease.token for one in open_]
+    assert sorted(timed.renew(*tokens, elsewhere.lease.token).lost_tokens) == sorted(tokens)
+    assert timed.begin(step("a", run="wednesday")).decision == pp.RUN
+
+
+def test_a_run_that_is_closed_already_ends_the_steps_that_are_open_once(steps: Steps) -> None:
+    begun = steps.begin(step())
+    assert not steps.finish_run(state=pp.FAILED, error="why").execution_ids
+    assert steps.state(begun.execution_id) == "RUNNING"
+
+    again = [steps.finish_run(state=pp.FAILED, error="why", ends_steps=True) for _ in range(2)]
+
+    assert [list(one.execution_ids) for one in again] == [[begun.execution_id], []]
+    assert steps.state(begun.execution_id) == "FAILED"
+
+
 def test_a_run_that_is_not_there_is_not_closed(steps: Steps) -> None:
     with pytest.raises(NotFound) as refused:
         steps.finish_run(state=pp.COMPLETE)

@@ -97,6 +97,12 @@ def leases_by_token(tx: Transaction, tokens: Sequence[str]) -> list[Lease]:
     return [_lease_of(row) for row in tx.rows(_by("token", True), Values(sorted(set(tokens))))]
 
 
+def leases_of_run(tx: Transaction, run_id: int) -> list[Lease]:
+    """The leases of the attempts in a run, expired ones too; not that of the run itself."""
+    leases = map(_lease_of, tx.rows(_by("run_id", False), Values([run_id])))
+    return [lease for lease in leases if lease.execution_id is not None]
+
+
 def take(
     tx: Transaction, subject: str, *, worker: str, run_id: int, execution_id: int | None, duration_ms: int
 ) -> Lease | None:

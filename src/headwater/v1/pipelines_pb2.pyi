@@ -163,27 +163,38 @@ class StartRunResponse(_message.Message):
     def __init__(self, run_id: _Optional[int] = ..., pipeline_id: _Optional[int] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., existed: bool = ...) -> None: ...
 
 class FinishRunRequest(_message.Message):
-    __slots__ = ("pipeline", "run", "state", "error", "end_ms")
+    __slots__ = ("pipeline", "run", "state", "error", "end_ms", "ends_steps")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     END_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDS_STEPS_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     run: str
     state: State
     error: str
     end_ms: int
-    def __init__(self, pipeline: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., error: _Optional[str] = ..., end_ms: _Optional[int] = ...) -> None: ...
+    ends_steps: bool
+    def __init__(self, pipeline: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., error: _Optional[str] = ..., end_ms: _Optional[int] = ..., ends_steps: bool = ...) -> None: ...
 
 class FinishRunResponse(_message.Message):
-    __slots__ = ("run_id",)
+    __slots__ = ("run_id", "execution_ids")
     RUN_ID_FIELD_NUMBER: _ClassVar[int]
+    EXECUTION_IDS_FIELD_NUMBER: _ClassVar[int]
     run_id: int
-    def __init__(self, run_id: _Optional[int] = ...) -> None: ...
+    execution_ids: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, run_id: _Optional[int] = ..., execution_ids: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class StepInput(_message.Message):
-    __slots__ = ("name", "artifact_id", "uri", "digest", "size_bytes", "type", "component")
+    __slots__ = ("name", "artifact_id", "uri", "digest", "size_bytes", "type", "component", "custom_properties")
+    class CustomPropertiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: _metadata_store_pb2.Value
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_metadata_store_pb2.Value, _Mapping]] = ...) -> None: ...
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_ID_FIELD_NUMBER: _ClassVar[int]
     URI_FIELD_NUMBER: _ClassVar[int]
@@ -191,6 +202,7 @@ class StepInput(_message.Message):
     SIZE_BYTES_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     COMPONENT_FIELD_NUMBER: _ClassVar[int]
+    CUSTOM_PROPERTIES_FIELD_NUMBER: _ClassVar[int]
     name: str
     artifact_id: int
     uri: str
@@ -198,7 +210,8 @@ class StepInput(_message.Message):
     size_bytes: int
     type: str
     component: str
-    def __init__(self, name: _Optional[str] = ..., artifact_id: _Optional[int] = ..., uri: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., type: _Optional[str] = ..., component: _Optional[str] = ...) -> None: ...
+    custom_properties: _containers.MessageMap[str, _metadata_store_pb2.Value]
+    def __init__(self, name: _Optional[str] = ..., artifact_id: _Optional[int] = ..., uri: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., type: _Optional[str] = ..., component: _Optional[str] = ..., custom_properties: _Optional[_Mapping[str, _metadata_store_pb2.Value]] = ...) -> None: ...
 
 class StepOutput(_message.Message):
     __slots__ = ("name", "artifact_id", "type", "uri", "digest", "size_bytes", "stamp", "description", "preview", "manifest", "metrics", "custom_properties")
@@ -243,7 +256,7 @@ class StepOutput(_message.Message):
     def __init__(self, name: _Optional[str] = ..., artifact_id: _Optional[int] = ..., type: _Optional[str] = ..., uri: _Optional[str] = ..., digest: _Optional[str] = ..., size_bytes: _Optional[int] = ..., stamp: _Optional[str] = ..., description: _Optional[str] = ..., preview: _Optional[_Union[_metadata_store_pb2.Value, _Mapping]] = ..., manifest: _Optional[_Union[_metadata_store_pb2.Value, _Mapping]] = ..., metrics: _Optional[_Mapping[str, float]] = ..., custom_properties: _Optional[_Mapping[str, _metadata_store_pb2.Value]] = ...) -> None: ...
 
 class CachePolicy(_message.Message):
-    __slots__ = ("mode", "max_age_ms", "never_waits")
+    __slots__ = ("mode", "max_age_ms", "never_waits", "reason")
     class Mode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         READ_AND_WRITE: _ClassVar[CachePolicy.Mode]
@@ -257,20 +270,24 @@ class CachePolicy(_message.Message):
     MODE_FIELD_NUMBER: _ClassVar[int]
     MAX_AGE_MS_FIELD_NUMBER: _ClassVar[int]
     NEVER_WAITS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     mode: CachePolicy.Mode
     max_age_ms: int
     never_waits: bool
-    def __init__(self, mode: _Optional[_Union[CachePolicy.Mode, str]] = ..., max_age_ms: _Optional[int] = ..., never_waits: bool = ...) -> None: ...
+    reason: str
+    def __init__(self, mode: _Optional[_Union[CachePolicy.Mode, str]] = ..., max_age_ms: _Optional[int] = ..., never_waits: bool = ..., reason: _Optional[str] = ...) -> None: ...
 
 class RefusedHit(_message.Message):
-    __slots__ = ("execution_id", "artifact_id", "reason")
+    __slots__ = ("execution_id", "artifact_id", "reason", "stays_fit")
     EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     ARTIFACT_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    STAYS_FIT_FIELD_NUMBER: _ClassVar[int]
     execution_id: int
     artifact_id: int
     reason: str
-    def __init__(self, execution_id: _Optional[int] = ..., artifact_id: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+    stays_fit: bool
+    def __init__(self, execution_id: _Optional[int] = ..., artifact_id: _Optional[int] = ..., reason: _Optional[str] = ..., stays_fit: bool = ...) -> None: ...
 
 class BeginStepRequest(_message.Message):
     __slots__ = ("pipeline", "run", "step", "key", "worker", "lease_ms", "components", "inputs", "cache", "parameters", "code", "environment", "description", "tags", "start_ms", "refused", "custom_properties")
@@ -435,7 +452,7 @@ class Metric(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[float] = ..., step: _Optional[int] = ..., time_ms: _Optional[int] = ...) -> None: ...
 
 class FinishStepRequest(_message.Message):
-    __slots__ = ("key", "state", "outputs", "metrics", "error", "usage", "end_ms", "begin", "cached_execution_id", "amends", "custom_properties")
+    __slots__ = ("key", "state", "outputs", "metrics", "error", "usage", "end_ms", "begin", "cached_execution_id", "amends", "custom_properties", "unfit")
     class UsageEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -461,6 +478,7 @@ class FinishStepRequest(_message.Message):
     CACHED_EXECUTION_ID_FIELD_NUMBER: _ClassVar[int]
     AMENDS_FIELD_NUMBER: _ClassVar[int]
     CUSTOM_PROPERTIES_FIELD_NUMBER: _ClassVar[int]
+    UNFIT_FIELD_NUMBER: _ClassVar[int]
     key: str
     state: State
     outputs: _containers.RepeatedCompositeFieldContainer[StepOutput]
@@ -472,7 +490,8 @@ class FinishStepRequest(_message.Message):
     cached_execution_id: int
     amends: bool
     custom_properties: _containers.MessageMap[str, _metadata_store_pb2.Value]
-    def __init__(self, key: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., outputs: _Optional[_Iterable[_Union[StepOutput, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., error: _Optional[str] = ..., usage: _Optional[_Mapping[str, float]] = ..., end_ms: _Optional[int] = ..., begin: _Optional[_Union[BeginStepRequest, _Mapping]] = ..., cached_execution_id: _Optional[int] = ..., amends: bool = ..., custom_properties: _Optional[_Mapping[str, _metadata_store_pb2.Value]] = ...) -> None: ...
+    unfit: str
+    def __init__(self, key: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., outputs: _Optional[_Iterable[_Union[StepOutput, _Mapping]]] = ..., metrics: _Optional[_Iterable[_Union[Metric, _Mapping]]] = ..., error: _Optional[str] = ..., usage: _Optional[_Mapping[str, float]] = ..., end_ms: _Optional[int] = ..., begin: _Optional[_Union[BeginStepRequest, _Mapping]] = ..., cached_execution_id: _Optional[int] = ..., amends: bool = ..., custom_properties: _Optional[_Mapping[str, _metadata_store_pb2.Value]] = ..., unfit: _Optional[str] = ...) -> None: ...
 
 class FinishStepResponse(_message.Message):
     __slots__ = ("execution_id", "artifact_ids", "lease_was_lost", "taken_over_by", "run_id", "input_artifact_ids")

@@ -10,6 +10,7 @@ from headwater.client.capture.code import code_digest
 from headwater.client.capture.environment import as_components
 from headwater.client.capture.project import Project
 from headwater.client.content import canonical_uri, digest_of, local_path
+from headwater.client.recording import keeping
 from headwater.client.recording.binding import Given, Place, parameter_components, parameter_values
 from headwater.client.recording.options import StepOptions
 from headwater.client.recording.outputs import File, Output
@@ -50,6 +51,7 @@ def begin_request(
         InvalidRequest: a parameter without canonical form, an input that is not there, a wrong policy.
     """
     policy = options.cache.policy(force=options.force)
+    policy.reason = options.reason
     request = pp.BeginStepRequest(
         step=options.name,
         key=key,
@@ -125,6 +127,7 @@ def _components(options: StepOptions, given: Given, code: str) -> dict[str, str]
     else:
         texts = as_components(cache.environment or ())
     components.update({f"environment:{name}": text for name, text in texts.items()})
+    components.update({f"environment:{name}": component(text) for name, text in options.components.items()})
     components.update({f"output:{name}": type_ or "Dataset" for name, type_ in options.outputs.items()})
     return components
 
@@ -189,6 +192,8 @@ def _input_of_file(
 ) -> pp.StepInput:
     uri = canonical_uri(file.place)
     found = pp.StepInput(name=name, uri=uri, type=file.type)
+    for key, value in file.properties.items():
+        found.custom_properties[key].CopyFrom(keeping.property_value(key, value))
     if file.digest is not None:
         found.digest = file.digest
         return found

@@ -71,6 +71,7 @@ class Attempt:
         self._made: dict[str, Made] = {}
         self._metrics = Metrics()
         self._properties: dict[str, Any] = {}
+        self._unfit = ""
         self._request: pp.BeginStepRequest | None = None
         self._was_asked = False
         self._cached_execution_id = 0
@@ -233,6 +234,15 @@ class Attempt:
         self, answer: pp.BeginStepResponse, outputs: dict[str, Output]
     ) -> tuple[list[pp.RefusedHit], bool]:
         run = self.run
+        if self._options.check is not None:
+            # Of no use here; whether it is to others is not known.
+            wrong = [
+                pp.RefusedHit(
+                    execution_id=answer.execution_id, reason=f"output {name!r} {text}", stays_fit=True
+                )
+                for name, text in self._options.check(outputs).items()
+            ]
+            return wrong, not wrong
         return problems_of_hit(
             answer,
             outputs,
@@ -302,7 +312,7 @@ class Attempt:
         self.run.forget_step(self)
         if self.execution_id is not None:
             self.run.recorder.begun.pop(self.execution_id, None)
-        request = pp.FinishStepRequest(key=self.key, state=state)
+        request = pp.FinishStepRequest(key=self.key, state=state, unfit=self._unfit)
         problem: BaseException | None = None
         try:
             request.error = _sound(error_text(error) if isinstance(error, BaseException) else error)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from headwater.client.recording.outputs import Output
 from headwater.errors import InvalidRequest
 from headwater.v1 import pipelines_pb2 as pp
 
@@ -87,6 +88,12 @@ class StepOptions:
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     cache: CacheOptions = CacheOptions()
+    components: Mapping[str, str] = field(default_factory=dict)
+    """Further texts that decide about hits, by name; in the fingerprint they are ``environment:NAME``."""
+    check: "Callable[[Mapping[str, Output]], Mapping[str, str]] | None" = None
+    """Looks at the outputs of a hit, instead of what is done otherwise: by output what is wrong with it."""
+    reason: str = ""
+    """Why it has its cache policy."""
 
     def __post_init__(self) -> None:
         check_name(self.name, "step")

@@ -37,7 +37,7 @@ class File(os.PathLike[str]):
     """The digest of the content where it is known already; the content is not read then."""
     description: str = ""
     properties: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Custom properties of an output."""
+    """Custom properties of an output, or of an input that nobody recorded before."""
     preview: bool = False
     """Record columns, types, row count and first rows of a data set that is an output."""
     redact: Sequence[str] = ()

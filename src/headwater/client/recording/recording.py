@@ -66,6 +66,7 @@ class Recording(Connected):
         roots: "Sequence[str | os.PathLike[str]] | None" = None,
         storage_options: Mapping[str, Mapping[str, Any]] | None = None,
         capture: bool = True,
+        source: "str | os.PathLike[str] | None" = None,
         usage: bool = True,
         cache: "bool | str | None" = None,
         max_age: "timedelta | float | None" = None,
@@ -95,6 +96,7 @@ class Recording(Connected):
             roots: paths and URIs beneath which outputs of hits are read; anywhere where it is left out.
             storage_options: for fsspec, by scheme.
             capture: find out commit, environment, owner and trigger.
+            source: directory of the project, whose commit it is; that of the program where it is left out.
             usage: measure time, memory and GPU of each step.
             cache, max_age, salt, environment, persist, wait_timeout, never_waits: what holds for steps that
                 do not say otherwise, see ``CacheOptions``.
@@ -137,6 +139,7 @@ class Recording(Connected):
             roots=roots,
             storage_options=storage_options,
             captures=capture and not join,
+            source=None if source is None else Path(source).absolute(),
             measures_usage=usage,
         )
         if resumed is not None:
@@ -168,6 +171,18 @@ class Recording(Connected):
         resumed = self.run(pipeline, name=run, **options)
         resumed.reopen()
         return resumed
+
+    def end_run(self, pipeline: str, run: str, *, error: str) -> None:
+        """Close a run whose process is known to be gone, as FAILED, and its steps that are still open.
+
+        Raises:
+            NotFound: there is no such run.
+            FailedPrecondition: it was closed otherwise.
+        """
+        request = pp.FinishRunRequest(
+            pipeline=pipeline, run=run, state=pp.FAILED, error=error, ends_steps=True
+        )
+        self._ask(request, pp.FinishRunResponse)
 
 
 def _resumed_run(pipeline: str, name: str | None) -> str | None:

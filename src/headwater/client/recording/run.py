@@ -19,6 +19,7 @@ from headwater.client.recording.attempt import Attempt
 from headwater.client.recording.decorating import as_step
 from headwater.client.recording.ending import Stopwatch, error_text
 from headwater.client.recording.options import CacheOptions, StepOptions, name_of, step_options
+from headwater.client.recording.outputs import Output
 from headwater.client.recording.recorder import Manner, Recorder
 from headwater.client.recording.replay import JUDGED
 from headwater.client.recording.steps import Step
@@ -59,6 +60,7 @@ class Run:
         roots: Sequence[str | os.PathLike[str]] | None = None,
         storage_options: Mapping[str, Mapping[str, Any]] | None = None,
         captures: bool = True,
+        source: Path | None = None,
         measures_usage: bool = True,
     ) -> None:
         self.store = store
@@ -78,6 +80,7 @@ class Run:
         self._request = request
         self._joins = joins
         self._captures = captures
+        self._source = source
         self._state = "new"
         self._process_id = os.getpid()
         self._token = ""
@@ -108,6 +111,9 @@ class Run:
         never_waits: bool | None = None,
         description: str = "",
         tags: Mapping[str, str] | None = None,
+        components: Mapping[str, str] | None = None,
+        check: "Callable[[Mapping[str, Output]], Mapping[str, str]] | None" = None,
+        reason: str = "",
     ) -> Any:
         """A step: for a ``with`` statement, to be put on a function, or to be begun by hand.
 
@@ -129,6 +135,11 @@ class Run:
             cache, max_age, salt, environment, persist, wait_timeout, never_waits: see ``CacheOptions``.
             force: run whatever was done before; others may reuse it.
             lazy: on a function, compute an object that is only in memory when its value is needed.
+            components: further texts that decide about hits, by name.
+            check: looks at the outputs of a hit in place of what is done otherwise, and says by name of
+                an output what is wrong with it; the hit is used if nothing is. For frameworks that know their
+                own places.
+            reason: why the cache is used as it is, for those who ask why the step ran.
 
         Raises:
             InvalidRequest: a name or an option that cannot be.
@@ -151,6 +162,9 @@ class Run:
                 lazy=lazy,
                 description=description,
                 tags=tags,
+                components=dict(components or {}),
+                check=check,
+                reason=reason,
             )
             return Step(self, options)
 
@@ -209,7 +223,7 @@ class Run:
         if not self._joins:
             self._request.start_ms = self._watch.start_ms
             if self._captures:
-                _add_facts(self._request)
+                _add_facts(self._request, self._source)
             answer = self.recorder.tell(
                 self._request,
                 pp.StartRunResponse,
@@ -330,7 +344,7 @@ class Run:
         return f"Run({self.pipeline!r}, {self.name!r}, {self._state})"
 
 
-def _add_facts(request: pp.StartRunRequest) -> None:
+def _add_facts(request: pp.StartRunRequest, source: Path | None) -> None:
     """Add what can be found out without being told. Never raises."""
     try:
         request.trigger = request.trigger or trigger()
@@ -342,7 +356,7 @@ def _add_facts(request: pp.StartRunRequest) -> None:
         request.environment.container_image = found.container_image or ""
         request.environment.other["implementation"] = found.implementation
         started = Path(sys.argv[0]) if sys.argv and sys.argv[0] and Path(sys.argv[0]).exists() else Path.cwd()
-        repository = repository_state(started)
+        repository = repository_state(source or started)
         if repository is not None:
             request.code.repository = repository.url or ""
             request.code.commit = repository.commit or ""

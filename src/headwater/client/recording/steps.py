@@ -154,6 +154,11 @@ class Step(Attempt):
         self._check_open()
         self._properties.update(properties)
 
+    def keep_from_reuse(self, reason: str) -> None:
+        """Let nobody reuse what this attempt makes."""
+        self._check_open()
+        self._unfit = reason
+
     def _log_metrics(self) -> None:
         request = pp.LogMetricsRequest(key=self.key, metrics=self._metrics.take())
         run = self.run

@@ -86,6 +86,7 @@ def asked(request: pp.BeginStepRequest, *, has_key: bool = True) -> Asked:
         raise InvalidRequest(f"there is no cache mode {request.cache.mode}")
     if request.cache.max_age_ms < 0:
         raise InvalidRequest(f"max_age_ms is negative: {request.cache.max_age_ms}")
+    checked_text(request.cache.reason, "the reason of a cache policy")
     contents = _checked_inputs(request)
     components, reason = _components(request)
     return Asked(

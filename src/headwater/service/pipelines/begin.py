@@ -74,7 +74,8 @@ def begin_step(tx: Transaction, request: pp.BeginStepRequest) -> pp.BeginStepRes
     if known is not None:
         return _answered_before(tx, step, known)
     for one in request.refused:
-        refuse_entry(tx, one.execution_id, step.fingerprint, refusal(one))
+        if not one.stays_fit:
+            refuse_entry(tx, one.execution_id, step.fingerprint, refusal(one))
     place = find_place(tx, types, request.pipeline, request.run)
     ids = {"run_id": place.run_id or 0, "pipeline_id": place.pipeline_id or 0}
     entries = without_refused(found, request)
@@ -199,7 +200,7 @@ def subjects_of(attempt: Attempt) -> list[str]:
 
 
 def without_refused(entries: list[Entry], request: pp.BeginStepRequest) -> list[Entry]:
-    """The entries that the caller has not found broken."""
+    """The entries that the caller has not refused."""
     refused = {one.execution_id for one in request.refused}
     return [entry for entry in entries if entry.execution_id not in refused]
 
@@ -286,10 +287,12 @@ def why_not(
             text=f"done before, but {refused[0]}",
             nearest_execution_id=step.request.refused[0].execution_id,
         )
+    reason = step.request.cache.reason
     if not step.may_read:
-        return pp.Miss(why=pp.Miss.POLICY, text="its cache policy is to run always")
+        return pp.Miss(why=pp.Miss.POLICY, text=reason or "its cache policy is to run always")
     if not step.fingerprint:
-        return pp.Miss(why=pp.Miss.NO_FINGERPRINT, text=f"no fingerprint: {step.without_fingerprint}")
+        text = reason or f"no fingerprint: {step.without_fingerprint}"
+        return pp.Miss(why=pp.Miss.NO_FINGERPRINT, text=text)
     if is_too_old:
         return pp.Miss(
             why=pp.Miss.TOO_OLD,

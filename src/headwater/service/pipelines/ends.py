@@ -1,10 +1,11 @@
 """Ending what nobody works at any more: attempts and runs whose leases were not renewed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from headwater.storage.attempts import attempts_by_id, finish_attempt
+from headwater.service.pipelines.facts import ERROR_PATHS, set_error
+from headwater.storage.attempts import Attempt, attempts_by_id, finish_attempt
 from headwater.storage.kinds import CONTEXT, EXECUTION
-from headwater.storage.leases import Lease, drop, leases_by_token
+from headwater.storage.leases import Lease, drop, leases_by_token, leases_of_run
 from headwater.storage.model import RUN_TYPE, context_type_id, step_type_id
 from headwater.storage.nodes import read_messages
 from headwater.storage.transactions import Transaction
@@ -24,13 +25,39 @@ def end_attempts(tx: Transaction, leases: Sequence[Lease]) -> list[int]:
     """
     if not leases:
         return []
-    # The attempts first, as when they finish: then two transactions wait for each other, not both ways.
-    attempts = attempts_by_id(
-        tx, [lease.execution_id for lease in leases if lease.execution_id is not None], locks=True
-    )
+    attempts = _locked_attempts(tx, leases)
+    return _end(tx, _still_ended(tx, leases), attempts)
+
+
+def end_attempts_of_run(tx: Transaction, run_id: int, error: str) -> list[int]:
+    """Mark the attempts FAILED still open in a run, and drop their leases, live or not; their ids."""
+    leases = leases_of_run(tx, run_id)
+    if not leases:
+        return []
+    attempts = _locked_attempts(tx, leases)
+    held = leases_by_token(tx, [lease.token for lease in leases])
+    return _end(tx, held, attempts, error=error or "its run was ended")
+
+
+def _locked_attempts(tx: Transaction, leases: Sequence[Lease]) -> dict[int, Attempt]:
+    """The attempts under some leases, to be read before the leases are locked, as when they finish.
+
+    Then two transactions wait for each other, not both ways.
+    """
+    ids = [lease.execution_id for lease in leases if lease.execution_id is not None]
+    return attempts_by_id(tx, ids, locks=True)
+
+
+def _end(
+    tx: Transaction, leases: Sequence[Lease], attempts: Mapping[int, Attempt], *, error: str = ""
+) -> list[int]:
+    """Drop these leases, which are locked, and mark their attempts FAILED where they are open; their ids.
+
+    Without ``error`` it is for want of news.
+    """
     type_id = step_type_id(tx)
     executions = []
-    for lease in _still_ended(tx, leases):
+    for lease in leases:
         assert lease.execution_id is not None
         execution_id = lease.execution_id
         drop(tx, lease)
@@ -38,9 +65,10 @@ def end_attempts(tx: Transaction, leases: Sequence[Lease]) -> list[int]:
         if attempt is None or attempt.end_ms is not None or attempt.state not in _OPEN:
             continue
         execution = pb.Execution(id=execution_id, type_id=type_id, last_known_state=pb.Execution.FAILED)
-        execution.properties["error"].string_value = f"{_silence(lease)}, so its lease ended"
-        # It is not known when it died: the last that was heard of it is.
-        end_ms = max(attempt.start_ms, min(lease.expires_ms - lease.duration_ms, tx.now_ms))
+        set_error(execution, error or f"{_silence(lease)}, so its lease ended")
+        # Where it is not known when it died, the last that was heard of it is.
+        heard_ms = tx.now_ms if error else lease.expires_ms - lease.duration_ms
+        end_ms = max(attempt.start_ms, min(heard_ms, tx.now_ms))
         execution.properties["end_ms"].int_value = end_ms
         executions.append(execution)
         finish_attempt(tx, execution_id, entry=None, end_ms=end_ms, digest=None)
@@ -48,7 +76,7 @@ def end_attempts(tx: Transaction, leases: Sequence[Lease]) -> list[int]:
         tx,
         EXECUTION,
         executions,
-        mask=("last_known_state", "properties.error", "properties.end_ms"),
+        mask=("last_known_state", *ERROR_PATHS, "properties.end_ms"),
     )
 
 

@@ -29,6 +29,7 @@ from headwater.storage.attempts import (
     attempts_by_id,
     find_by_key,
     finish_attempt,
+    make_unfit,
     question_of_attempts,
     question_of_key,
 )
@@ -119,6 +120,7 @@ def _check(request: pp.FinishStepRequest) -> None:
         raise InvalidRequest("a step ends as COMPLETE, FAILED, CANCELED or CACHED; set state to one of them")
     check_outputs(request.outputs)
     checked_text(request.error, "the error of a step")
+    checked_text(request.unfit, "why a step is unfit")
     if request.HasField("begin") and request.begin.key != request.key:
         raise InvalidRequest(
             f"the key of begin is {request.begin.key!r}, and that of the request {request.key!r}; "
@@ -139,9 +141,10 @@ def _digest(request: pp.FinishStepRequest) -> str:
     metrics = [
         (one.name, repr(one.value), one.step if one.HasField("step") else None) for one in request.metrics
     ]
-    return hashlib.sha256(
-        repr((request.state, request.error, request.cached_execution_id, outputs, metrics)).encode()
-    ).hexdigest()
+    said: list[object] = [request.state, request.error, request.cached_execution_id, outputs, metrics]
+    if request.unfit:  # Only then, so that the digests stay that were stored before there was such a thing.
+        said.append(request.unfit)
+    return hashlib.sha256(repr(tuple(said)).encode()).hexdigest()
 
 
 def _described(request: pp.FinishStepRequest, execution: pb.Execution) -> pb.Execution:
@@ -159,12 +162,16 @@ def _described(request: pp.FinishStepRequest, execution: pb.Execution) -> pb.Exe
     return execution
 
 
-def _entry(request: pp.FinishStepRequest, fingerprint: str, *, is_kept: bool) -> str | None:
-    """The fingerprint under which others may hit the attempt, if they may."""
+def _entry(
+    request: pp.FinishStepRequest, fingerprint: str, *, is_kept: bool
+) -> tuple[str | None, str | None]:
+    """The fingerprint under which others may hit it, if they may; or why not, if the caller says so."""
     # A step that leaves nothing is run for what it does besides. And what has a place but no digest cannot be
     # told from what may be there later.
     is_fit = bool(request.outputs) and all(one.digest or not one.uri for one in request.outputs)
-    return fingerprint if is_kept and is_fit and request.state == pp.COMPLETE else None
+    if not (is_kept and is_fit and request.state == pp.COMPLETE):
+        return None, None
+    return (None, request.unfit) if request.unfit else (fingerprint, None)
 
 
 def _finish(
@@ -194,13 +201,10 @@ def _finish(
     mask += [f"properties.{name}" for name in execution.properties if f"properties.{name}" not in mask]
     mask += [f"custom_properties.{name}" for name in execution.custom_properties]
     put_nodes(tx, EXECUTION, [execution], mask=mask)
-    finish_attempt(
-        tx,
-        attempt.execution_id,
-        entry=_entry(request, attempt.fingerprint, is_kept=attempt.is_kept),
-        end_ms=end_ms,
-        digest=_digest(request),
-    )
+    entry, unfit = _entry(request, attempt.fingerprint, is_kept=attempt.is_kept)
+    finish_attempt(tx, attempt.execution_id, entry=entry, end_ms=end_ms, digest=_digest(request))
+    if unfit is not None:
+        make_unfit(tx, ids, unfit)
     answer = pp.FinishStepResponse(
         execution_id=attempt.execution_id,
         artifact_ids=artifact_ids,
@@ -225,6 +229,7 @@ def _record_afterwards(
     end_ms = max(past(tx, step.request.start_ms), past(tx, request.end_ms))
     execution = _described(request, pb.Execution())
     set_text(execution, "why", "recorded afterwards")
+    entry, unfit = _entry(request, step.fingerprint, is_kept=step.writes)
     attempt = put_execution(
         tx,
         types,
@@ -232,7 +237,8 @@ def _record_afterwards(
         place,
         execution,
         is_tried_before=is_repeated,
-        entry=_entry(request, step.fingerprint, is_kept=step.writes),
+        entry=entry,
+        unfit=unfit,
         end_ms=end_ms,
         finish_digest=_digest(request),
     )
@@ -391,4 +397,6 @@ def _amend(tx: Transaction, request: pp.FinishStepRequest, attempt: Attempt) -> 
         end_ms=attempt.end_ms or tx.now_ms,
         digest=_digest(request),
     )
+    if is_entry and request.unfit:
+        make_unfit(tx, [attempt.execution_id], request.unfit)
     return _answered_before(tx, request, attempt)

@@ -167,6 +167,8 @@ def _put_raw(tx: Transaction, new: Mapping[str, pp.StepInput]) -> dict[str, int]
         set_text(artifact, "digest", one.digest)
         if one.HasField("size_bytes"):
             artifact.properties["size_bytes"].int_value = one.size_bytes
+        for name, value in one.custom_properties.items():
+            artifact.custom_properties[name].CopyFrom(value)
         artifacts.append(artifact)
     ids = put_nodes(tx, ARTIFACT, artifacts)
     found = dict(zip(new, ids, strict=True))
@@ -207,6 +209,7 @@ def put_execution(
     *,
     is_tried_before: bool,
     entry: str | None = None,
+    unfit: str | None = None,
     end_ms: int | None = None,
     cached_execution_id: int | None = None,
     finish_digest: str | None = None,
@@ -248,7 +251,7 @@ def put_execution(
         fingerprint=asked.fingerprint,
         entry=entry,
         is_kept=asked.writes,
-        unfit=None,
+        unfit=unfit,
         cached_execution_id=cached_execution_id,
         start_ms=start_ms,
         end_ms=end_ms,

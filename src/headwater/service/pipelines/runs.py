@@ -5,7 +5,7 @@ from google.protobuf import struct_pb2
 from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
 from headwater.service.pipelines.asked import checked_lease_ms
 from headwater.service.pipelines.begin import lease_message
-from headwater.service.pipelines.ends import RUN_WAS_CLOSED
+from headwater.service.pipelines.ends import RUN_WAS_CLOSED, end_attempts_of_run
 from headwater.service.pipelines.facts import ERROR_PATHS, set_error, set_facts, set_text
 from headwater.service.pipelines.naming import check_pipeline, check_run, check_step, check_worker
 from headwater.service.pipelines.recording import (
@@ -154,6 +154,10 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     place = find_place(tx, types, request.pipeline, request.run)
     if place.run_id is None:
         raise NotFound(f"pipeline {request.pipeline!r} has no run {request.run!r}; call StartRun first")
+    answer = pp.FinishRunResponse(run_id=place.run_id)
+    if request.ends_steps:
+        # Before the run is locked, in the order in which expired leases are dealt with.
+        answer.execution_ids.extend(end_attempts_of_run(tx, place.run_id, request.error))
     subject = run_subject(place.run_id)
     tx.ask_ahead(
         [*questions_of_messages(tx, CONTEXT, [place.run_id], locks=True), question_of_leases([subject])]
@@ -164,7 +168,7 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     # One whose lease ended was closed by us, who did not know better.
     is_open = state == "RUNNING" or stored.properties["error"].string_value.endswith(RUN_WAS_CLOSED)
     if not is_open and state == wanted:
-        return pp.FinishRunResponse(run_id=place.run_id)
+        return answer
     if not is_open:
         raise FailedPrecondition(
             f"run {request.run!r} of pipeline {request.pipeline!r} is {state} already, and not {wanted}; "
@@ -179,4 +183,4 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     put_nodes(tx, CONTEXT, [run], mask=("properties.state", *ERROR_PATHS, "properties.end_ms"))
     for lease in leases_of(tx, [subject]).values():
         drop(tx, lease)
-    return pp.FinishRunResponse(run_id=place.run_id)
+    return answer
