@@ -9,11 +9,13 @@ PEERS := .venv-peers
 PEERS_PYTHON ?= $(shell command -v python3.11 || command -v python3.10 || command -v $(PYTHON))
 # The generator is pinned: its output loads on every protobuf from 4.25 to 7.
 GENERATOR := .venv-proto
+# Kedro's plugin is tested apart, because Kedro pins what headwater does not.
+KEDRO := .venv-kedro
 
 export HEADWATER_PEERS_PYTHON ?= $(abspath $(PEERS)/bin/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint types imports proto proto-check compat peers differential benchmark clean
+.PHONY: help setup demo test test-kedro check lint types imports proto proto-check compat peers differential benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -35,6 +37,17 @@ $(VENV)/.demo: $(VENV)/.installed examples/training/requirements.txt
 
 test: setup $(VENV)/.demo peers  ## run the tests; what could not run is named at the end
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
+
+test-kedro: $(KEDRO)/.installed $(KEDRO)-oldest/.installed  ## run the tests of the Kedro plugin on the newest and the oldest Kedro
+	$(KEDRO)/bin/python -m pytest --numprocesses auto plugins/kedro/tests $(PYTEST_ARGS)
+	$(KEDRO)-oldest/bin/python -m pytest --numprocesses auto plugins/kedro/tests $(PYTEST_ARGS)
+
+$(KEDRO)/.installed $(KEDRO)-oldest/.installed: pyproject.toml plugins/kedro/pyproject.toml
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable . --editable plugins/kedro \
+	  kedro$(if $(findstring oldest,$@),==1.0.0) kedro-datasets pytest pytest-xdist
+	@touch $@
 
 check: lint types imports proto-check  ## style, types, import contracts, freshness of generated code
 
@@ -79,4 +92,4 @@ benchmark: setup peers  ## measure against ML Metadata's engine; see tests/bench
 	$(BIN)/python tests/benchmarks/run.py $(BENCHMARK_ARGS)
 
 clean:  ## remove the virtual environments and caches
-	rm -rf $(VENV) $(PEERS) $(GENERATOR) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) $(GENERATOR) $(KEDRO) $(KEDRO)-oldest .pytest_cache .mypy_cache .ruff_cache
