@@ -3,15 +3,24 @@
 Kedro has no public way to ask where a dataset lies, so this reads what its datasets have by convention.
 """
 
+import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kedro.io import CachedDataset
 
+from headwater.client.capture.code import code_digest
+from headwater.errors import InvalidRequest
+
 _LOCAL = ("", "file", "local")
-# Where it lies is no part of what a node sees, and credentials are never recorded.
-_LEFT_OUT = {"credentials", "metadata", "filepath", "path", "versioned", "version", "fs_args"}
+# Where it lies and how it is reached is no part of what a node sees.
+_LEFT_OUT = {
+    *("filepath", "path", "versioned", "version", "metadata"),
+    *("credentials", "con", "connection", "connection_string", "storage_options"),
+}
 
 
 def innermost(dataset: Any) -> Any:
@@ -32,30 +41,48 @@ def label(name: str) -> str:
 
 
 def place_of(dataset: Any) -> str | None:
-    """Path or URI of what a load would read now; ``None`` if there is nothing, or no one place."""
+    """Path or URI of what a load would read now; ``None`` if there is nothing, or no one place.
+
+    Of a versioned dataset this settles the version, as a load does, so what is looked at is what is loaded.
+    """
     inner = innermost(dataset)
     try:
         if hasattr(inner, "_get_load_path"):
-            # The newest version is looked for once and then remembered.
-            inner.release()
-            place = inner._get_load_path()
-            inner.release()
-        else:
-            place = getattr(inner, "_filepath", None) or getattr(inner, "_path", None)
+            return _uri(inner, inner._get_load_path())
     except Exception:
         # Of a version that is not there, each class says so in its own way.
         return None
-    if place is None:
+    return _uri(inner, getattr(inner, "_filepath", None) or getattr(inner, "_path", None))
+
+
+def place_of_saved(dataset: Any) -> str | None:
+    """As ``place_of``, of what was just saved: with a pinned version a load would read another."""
+    inner = innermost(dataset)
+    if getattr(inner, "_version", None) is None:
+        return place_of(dataset)
+    try:
+        return _uri(inner, inner._get_versioned_path(inner.resolve_save_version()))
+    except Exception:
+        return place_of(dataset)
+
+
+def _uri(inner: Any, place: Any) -> str | None:
+    if place is None or not has_place(inner):
         return None
+    # Spark's datasets keep the scheme apart.
+    text = f"{getattr(inner, '_fs_prefix', '')}{place}"
+    if "://" in text:
+        return text
     protocol = str(getattr(inner, "_protocol", "") or "")
-    if "://" in str(place):
-        return str(place)
-    return str(Path(str(place)).absolute()) if protocol in _LOCAL else f"{protocol}://{place}"
+    return str(Path(text).absolute()) if protocol in _LOCAL else f"{protocol}://{text}"
 
 
 def has_place(dataset: Any) -> bool:
     """Whether its content can be looked at apart from the dataset."""
     inner = innermost(dataset)
+    # What has a query has only the text of it in its file, and the content in a database.
+    if "sql" in (getattr(inner, "_init_args", None) or {}):
+        return False
     return any(getattr(inner, name, None) is not None for name in ("_filepath", "_path"))
 
 
@@ -66,12 +93,60 @@ def version_of(dataset: Any, place: str) -> str:
 
 
 def settings_of(dataset: Any, *, of_input: bool) -> str:
-    """What of its configuration decides about what a node sees, or leaves, as text."""
+    """A digest of what of its configuration decides about what a node sees, or leaves.
+
+    A digest, because nobody knows under which key somebody wrote a password.
+    """
     inner = innermost(dataset)
-    try:
-        config = dict(inner.to_config())
-    except Exception:
-        config = {"type": f"{type(inner).__module__}.{type(inner).__qualname__}"}
-    other = "save_args" if of_input else "load_args"
-    told = {key: value for key, value in config.items() if key not in _LEFT_OUT and key != other}
-    return json.dumps(told, sort_keys=True, default=str)
+    config = getattr(inner, "_init_args", None) or {}
+    kind, other = ("load", "save") if of_input else ("save", "load")
+    told = _told({key: value for key, value in config.items() if key not in (f"{other}_args", "fs_args")})
+    # Of how its files are reached, the encoding decides, and no project or token.
+    told["open_args"] = _told((config.get("fs_args") or {}).get(f"open_args_{kind}") or {})
+    told["type"] = f"{type(inner).__module__}.{type(inner).__qualname__}"
+    return hashlib.sha256(json.dumps(told, sort_keys=True, default=_text).encode()).hexdigest()
+
+
+def _told(config: Mapping[Any, Any]) -> dict[str, Any]:
+    """What is given at all, for a newer version of the class may take more; also further within."""
+    return {
+        str(key): _told(value) if isinstance(value, Mapping) else value
+        for key, value in config.items()
+        if value is not None and key not in _LEFT_OUT
+    }
+
+
+def _text(value: object) -> str:
+    if callable(value):
+        return code_digest(value).digest
+    text = repr(value)
+    # The address of an object says nothing.
+    return f"{type(value).__module__}.{type(value).__qualname__}" if " at 0x" in text else text
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What the catalog says of a dataset to headwater: ``metadata: {headwater: {...}}``."""
+
+    cache: bool = True
+    """Whether nodes that read or make it are skipped."""
+    version: str = ""
+    """Counts in the place of its content, for what cannot be looked at."""
+
+
+def declared_of(dataset: Any) -> Declared:
+    """What the catalog says of a dataset.
+
+    Raises:
+        InvalidRequest: a key that there is not.
+    """
+    metadata = getattr(innermost(dataset), "metadata", None) or getattr(dataset, "metadata", None)
+    given = metadata.get("headwater") if isinstance(metadata, Mapping) else None
+    if not isinstance(given, Mapping):
+        return Declared()
+    unknown = sorted(set(given) - {"cache", "version"})
+    if unknown:
+        raise InvalidRequest(
+            f"the catalog has a key {unknown[0]!r} below metadata: headwater:, which knows cache and version"
+        )
+    return Declared(given.get("cache", True) is not False, str(given.get("version") or ""))

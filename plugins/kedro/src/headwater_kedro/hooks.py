@@ -1,11 +1,11 @@
 """What Kedro calls: a run opens and closes with its pipeline. Nodes are ``tasks``'."""
 
 import logging
-import os
-from pathlib import Path
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
+
+from headwater_kedro.wishes import wishes
 
 logger = logging.getLogger(__name__)
 
@@ -13,16 +13,38 @@ logger = logging.getLogger(__name__)
 class Hooks:
     """One object for all sessions of a process. Nothing of it is needed in worker processes."""
 
+    def __init__(self) -> None:
+        # By project and environment, since sessions of several may be open.
+        self._loaders: dict[tuple[str, str], Any] = {}
+
+    @hook_impl
+    def after_context_created(self, context: Any) -> None:
+        # Nothing is connected to here: it is called for `kedro catalog` and notebooks too.
+        from headwater_kedro.config import register
+
+        register(context.config_loader)
+        self._loaders[str(context.project_path), context.env or ""] = context.config_loader
+        if wishes.parameters is not None:
+            _put_parameters(context.config_loader)
+
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
-        # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
-        from headwater_kedro.recording import open_recording
-        from headwater_kedro.tasks import install
+        from headwater_kedro.config import Settings, read_settings
 
-        target = os.environ.get("HEADWATER_ADDRESS") or _own_store(Path(run_params["project_path"]))
+        settings = Settings()
         try:
-            open_recording(target, run_params, pipeline, catalog)
+            loader = self._loaders.get((str(run_params["project_path"]), run_params.get("env") or ""))
+            settings = Settings() if loader is None else read_settings(loader)
+            if not settings.record:
+                return
+            # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
+            from headwater_kedro.recording import open_recording
+            from headwater_kedro.tasks import install
+
+            open_recording(settings, run_params, pipeline, catalog)
         except Exception as error:
+            if settings.strict:
+                raise
             # Recording is no reason for a run to fail.
             logger.warning("headwater does not record this run: %s", error)
             logger.debug("the recording could not be opened", exc_info=True)
@@ -47,17 +69,18 @@ def _close(run_params: dict[str, Any], catalog: Any, error: Exception | None) ->
     try:
         recording.close(error)
     except Exception as problem:
+        if recording.project.settings.strict and error is None:
+            raise
         logger.warning("headwater could not close the record of this run: %s", problem)
 
 
-def _own_store(project: Path) -> str:
-    """The URL of the project's own store, in a directory that git leaves alone."""
-    directory = project.absolute() / ".headwater"
-    directory.mkdir(exist_ok=True)
-    ignored = directory / ".gitignore"
-    if not ignored.exists():
-        ignored.write_text("*\n")
-    return f"sqlite:///{directory.as_posix()}/headwater.db"
+def _put_parameters(config_loader: Any) -> None:
+    """Let the run have the parameters of the one that it repeats; what those leave out stays as it is."""
+    from headwater_kedro.config import read_settings
+    from headwater_kedro.parameters import merged, only_left_out
+
+    own = only_left_out(config_loader["parameters"], "", read_settings(config_loader))
+    config_loader["parameters"] = merged(own, wishes.parameters or {})
 
 
 hooks = Hooks()

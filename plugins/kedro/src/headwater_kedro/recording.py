@@ -1,6 +1,7 @@
 """One run of a pipeline, recorded: each node begins and finishes a step, or is skipped."""
 
 import atexit
+import json
 import logging
 import os
 import secrets
@@ -10,23 +11,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro.framework.project import PACKAGE_NAME
 from kedro.io import SharedMemoryDataCatalog
 from kedro.runner.task import Task
 
 import headwater
-from headwater.client import File, Output, Run, Step
-from headwater.client.content import digest_of
-from headwater.errors import HeadwaterError, InvalidRequest
+from headwater.client import Run, Step
+from headwater.errors import InvalidRequest
 from headwater.fingerprint import canonical
-from headwater_kedro.datasets import (
-    has_place,
-    is_in_memory,
-    label,
-    place_of,
-    settings_of,
-    version_of,
-)
+from headwater_kedro.config import Settings, own_directory, project_name, target_of
+from headwater_kedro.datasets import is_in_memory, label
+from headwater_kedro.describing import InMemory, Project, dataset_of, describe, output_of, wrong_with
+from headwater_kedro.orchestrators import facts, fitting, parent_run
+from headwater_kedro.parameters import left_over, plain
+from headwater_kedro.running import RunningRun, end_killed, mark_running
 from headwater_kedro.shelf import Shelf
+from headwater_kedro.wishes import wishes
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
@@ -35,8 +35,22 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-NO_CACHE = "headwater.nocache"
-"""Tag of a node that always runs."""
+RUN_PROPERTY = "kedro"
+"""Custom property of a run: as JSON, what it takes to repeat it."""
+_REPEATED = (
+    "env",
+    "tags",
+    "from_nodes",
+    "to_nodes",
+    "node_names",
+    "from_inputs",
+    "to_outputs",
+    "load_versions",
+    "namespaces",
+    "runtime_params",
+    "only_missing_outputs",
+)
+_LONGEST_PIPELINE = 100
 
 recordings: "dict[tuple[str, int], Recording]" = {}
 """Open ones of this process, by run id and catalog, since two runs may begin in the same millisecond."""
@@ -44,11 +58,7 @@ _stores: dict[tuple[int, str], Any] = {}
 _joined: dict[tuple[int, str, str], Run] = {}
 
 
-class _InMemory:
-    """Stands for data in memory, which is recorded without its content."""
-
-
-def _store(target: str) -> Any:
+def store_at(target: str) -> Any:
     """The store, opened once in each process."""
     key = (os.getpid(), target)
     if key not in _stores:
@@ -59,16 +69,20 @@ def _store(target: str) -> Any:
 class Recording:
     """Made where the run begins. Sent to a worker process, it takes part in the run from there."""
 
-    def __init__(self, target: str, run: Run, shelf: Shelf, producers: "Mapping[str, Node]") -> None:
+    def __init__(
+        self, target: str, run: Run, shelf: Shelf, project: Project, producers: "Mapping[str, Node]"
+    ) -> None:
         self.target = target
         self.pipeline, self.name = run.pipeline, run.name
         self.shelf = shelf
-        self.skips = False
+        self.project = project
+        self.skips = project.settings.skip or wishes.skips
+        self.running: RunningRun | None = None
         self._run: Run | None = run
         self._producers = producers
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_run": None, "_producers": {}}
+        return {**vars(self), "_run": None, "_producers": {}, "running": None}
 
     @property
     def run(self) -> Run:
@@ -76,7 +90,14 @@ class Recording:
         if self._run is None:
             key = (os.getpid(), self.pipeline, self.name)
             if key not in _joined:
-                joined = _store(self.target).run(self.pipeline, name=self.name, join=True)
+                settings = self.project.settings
+                joined = store_at(self.target).run(
+                    self.pipeline,
+                    name=self.name,
+                    join=True,
+                    strict=settings.strict,
+                    timeout_s=settings.timeout_s,
+                )
                 _joined[key] = joined.start()
             self._run = _joined[key]
         return self._run
@@ -88,7 +109,7 @@ class Recording:
         while waiting:
             for name in waiting.pop().inputs:
                 maker = self._producers.get(name)
-                if maker is not None and name not in found and is_in_memory(_dataset(catalog, name)):
+                if maker is not None and name not in found and is_in_memory(dataset_of(catalog, name)):
                     found[name] = maker
                     waiting.append(maker)
         return found
@@ -101,7 +122,10 @@ class Recording:
         try:
             step = self._step(node, catalog)
             step.begin()
+            step.note(**facts())
         except Exception as error:
+            if self.project.settings.strict:
+                raise
             # Whatever it is: recording is no reason for a node to fail.
             logger.warning("node %r runs without being recorded: %s", node.name, error)
             logger.debug("the node could not be begun", exc_info=True)
@@ -129,6 +153,8 @@ class Recording:
                 self._declare(step, node, catalog)
             step.finish()
         except Exception as error:
+            if self.project.settings.strict:
+                raise
             logger.warning("the end of node %r could not be recorded: %s", node.name, error)
             logger.debug("the node could not be finished", exc_info=True)
             if step.is_open:
@@ -137,78 +163,25 @@ class Recording:
 
     def _step(self, node: "Node", catalog: Any, *, again: "str | None" = None) -> Step:
         """The node as a step, with what it is given."""
-        inputs: dict[str, Any] = {}
-        params: dict[str, Any] = {}
-        components: dict[str, str] = {}
-        unknown = ""
-        for name in dict.fromkeys(node.inputs):
-            if name == "parameters" or name.startswith("params:"):
-                value = catalog.load(name)
-                try:
-                    canonical(value, what=f"parameter {name!r}")
-                    params[name.removeprefix("params:")] = value
-                except InvalidRequest as error:
-                    unknown = unknown or str(error)
-                continue
-            dataset = _dataset(catalog, name)
-            if is_in_memory(dataset):
-                made = self.shelf.get(name)
-                if made is None:
-                    unknown = unknown or f"nothing tells what {name!r}, which is in memory, was made by"
-                else:
-                    inputs[name] = made
-                continue
-            components[f"dataset:{name}"] = settings_of(dataset, of_input=True)
-            place = place_of(dataset)
-            if place is None or _is_missing(place):
-                unknown = unknown or f"the content of {name!r} cannot be looked at"
-            else:
-                inputs[name] = File(place, properties=_properties(name, dataset, place))
-        for name in node.outputs:
-            dataset = _dataset(catalog, name)
-            if not is_in_memory(dataset):
-                components[f"dataset:{name}"] = settings_of(dataset, of_input=False)
-                if not has_place(dataset):
-                    unknown = unknown or f"the content of {name!r} cannot be looked at"
-        cache, reason = self._policy(node, unknown)
-        options: dict[str, Any] = {
-            "inputs": inputs,
-            "params": params,
-            "outputs": list(node.outputs),
-            "code": node.func,
-            "tags": dict.fromkeys(node.tags, ""),
-            "components": components,
-        }
+        options = describe(node, catalog, self.shelf, self.project, skips=self.skips)
         if again is not None:
-            return self.run.step(node.name, force=True, reason=again, **options)  # type: ignore[no-any-return]
-        return self.run.step(  # type: ignore[no-any-return]  # a step where a name is given
-            node.name, cache=cache, reason=reason, check=lambda hit: _wrong(node, catalog, hit), **options
-        )
-
-    def _policy(self, node: "Node", unknown: str) -> tuple[str, str]:
-        if not node.outputs:
-            return "off", "it has no outputs, so it runs always"
-        if NO_CACHE in node.tags:
-            return "off", f"it has the tag {NO_CACHE}, so it runs always"
-        if node.confirms:
-            return "off", "it confirms datasets, so it runs always"
-        if unknown:
-            return "off", unknown
-        return ("on", "") if self.skips else ("write", "its runner skips nothing")
+            options.update(force=True, reason=again)
+        else:
+            options.update(check=lambda hit: wrong_with(node, catalog, hit))
+        return self.run.step(node.name, **options)  # type: ignore[no-any-return]  # a step where a name is given
 
     def _declare(self, step: Step, node: "Node", catalog: Any) -> None:
         for name in node.outputs:
-            dataset = _dataset(catalog, name)
-            place = None if is_in_memory(dataset) else place_of(dataset)
-            if place is None:
-                step.output(name, value=_InMemory(), properties={"dataset": label(name)})
+            file = output_of(name, dataset_of(catalog, name), self.project)
+            if file is None:
+                step.output(name, value=InMemory(), properties={"dataset": label(name)})
             else:
-                step.output(name, File(place), properties=_properties(name, dataset, place))
+                step.output(name, file)
 
     def _leave(self, step: Step, node: "Node", catalog: Any) -> None:
-        """Let the nodes that read data in memory know what it is."""
+        """Let the nodes that read what has no content to look at know what it is."""
         for name in node.outputs:
-            if name in step.outputs and is_in_memory(_dataset(catalog, name)):
+            if name in step.outputs and not step.outputs[name].digest:
                 self.shelf.put(name, step.outputs[name])
 
     # Data in memory that was skipped
@@ -221,7 +194,7 @@ class Recording:
 
     def _make(self, name: str, reader: "Node", task: "RecordedTask") -> None:
         maker = task.ancestors.get(name)
-        if maker is None or _dataset(task.catalog, name).exists():
+        if maker is None or dataset_of(task.catalog, name).exists():
             return
         for needed in maker.inputs:
             self._make(needed, maker, task)
@@ -246,15 +219,19 @@ class Recording:
 
     def close(self, error: BaseException | None) -> None:
         """Close the run."""
-        if self._run is None or not self._run.is_open:
+        if self._run is None or not self._run.is_open or not self._run.is_own:
             return
-        if error is None:
-            self._run.finish()
-        else:
-            state = "FAILED" if isinstance(error, Exception) else "CANCELED"
-            self._run.finish(state=state, error=error)
-        if self.shelf.directory is not None:
-            shutil.rmtree(self.shelf.directory, ignore_errors=True)
+        try:
+            if error is None:
+                self._run.finish()
+            else:
+                state = "FAILED" if isinstance(error, Exception) else "CANCELED"
+                self._run.finish(state=state, error=error)
+        finally:
+            if self.running is not None:
+                self.running.end()
+            if self.shelf.directory is not None:
+                shutil.rmtree(self.shelf.directory, ignore_errors=True)
 
 
 class _OnlyMemory:
@@ -267,45 +244,11 @@ class _OnlyMemory:
         return self._catalog.load(name)
 
     def save(self, name: str, data: Any) -> None:
-        if is_in_memory(_dataset(self._catalog, name)):
+        if is_in_memory(dataset_of(self._catalog, name)):
             self._catalog.save(name, data)
 
     def confirm(self, name: str) -> None:
         """Nothing new was read."""
-
-
-def _dataset(catalog: Any, name: str) -> Any:
-    return catalog.get(name, fallback_to_runtime_pattern=True)
-
-
-def _is_missing(place: str) -> bool:
-    # Then the load fails, and says so better.
-    return "://" not in place and not Path(place).exists()
-
-
-def _properties(name: str, dataset: Any, place: str) -> dict[str, str]:
-    version = version_of(dataset, place)
-    return {"dataset": label(name), **({"version": version} if version else {})}
-
-
-def _wrong(node: "Node", catalog: Any, hit: Mapping[str, Output]) -> dict[str, str]:
-    """What is wrong with a hit, by output: a load must read now what was recorded."""
-    wrong: dict[str, str] = {}
-    for name in node.outputs:
-        dataset, recorded = _dataset(catalog, name), hit.get(name)
-        if recorded is None:
-            wrong[name] = "is not among what was recorded"
-        elif not is_in_memory(dataset):
-            place = place_of(dataset)
-            try:
-                digest = "" if place is None else digest_of(place).digest
-            except HeadwaterError:
-                digest = ""
-            if not digest:
-                wrong[name] = f"is not there: nothing can be read at {place or 'its place'}"
-            elif digest != recorded.digest:
-                wrong[name] = f"has other content now than was recorded, at {place}"
-    return wrong
 
 
 def key_of(run_params: Mapping[str, Any], catalog: Any) -> tuple[str, int]:
@@ -314,34 +257,108 @@ def key_of(run_params: Mapping[str, Any], catalog: Any) -> tuple[str, int]:
     return str(run_params.get("run_id") or run_params.get("session_id") or ""), id(catalog)
 
 
-def open_recording(target: str, run_params: Mapping[str, Any], pipeline: Any, catalog: Any) -> Recording:
+def open_recording(
+    settings: Settings, run_params: Mapping[str, Any], pipeline: Any, catalog: Any
+) -> Recording:
     """Begin to record a run.
 
     Raises:
         HeadwaterError: the store cannot be opened.
+        OSError: the project's own store cannot be made.
     """
-    project = Path(run_params["project_path"])
+    directory = Path(run_params["project_path"])
+    target = target_of(settings, directory)
+    project = project_name(settings, directory)
     run_id, _ = key = key_of(run_params, catalog)
-    names = run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"]
     # Two runs of the same millisecond are two.
     name = f"{run_id}-{secrets.token_hex(3)}"
+    own = _own_directory(directory, target)
+    if own is not None:
+        end_killed(own / "running", target, lambda: store_at(target))
+    repeated = _repeated(settings, run_params, catalog)
     steps = {
         node.name: sorted(one.name for one in needed) for node, needed in pipeline.node_dependencies.items()
     }
-    run: Run = _store(target).run(
-        f"{project.name}:{'+'.join(names)}"[:100],
+    run: Run = store_at(target).run(
+        fitting(f"{project}:{'+'.join(pipeline_names(run_params))}", _LONGEST_PIPELINE),
         name=name,
+        params=_shown(repeated["parameters"]),
+        parent=parent_run(project),
         steps={} if run_params.get("only_missing_outputs") else steps,
-        source=project,
-        properties={"kedro_run_id": run_id, "kedro_env": run_params.get("env") or ""},
+        source=directory,
+        properties={
+            "kedro_run_id": run_id,
+            "kedro_env": run_params.get("env") or "",
+            "kedro_project": project,
+            RUN_PROPERTY: json.dumps(repeated, default=str),
+            **({"resumes": wishes.resumes} if wishes.resumes else {}),
+            **facts(),
+        },
+        strict=settings.strict,
+        timeout_s=settings.timeout_s,
     )
-    directory = None
+    shelves = None
     if isinstance(catalog, SharedMemoryDataCatalog):
-        directory = Path(tempfile.mkdtemp(prefix="headwater-kedro-"))
+        shelves = Path(tempfile.mkdtemp(prefix="headwater-kedro-"))
     producers = {name: node for node in pipeline.nodes for name in node.outputs}
-    recording = Recording(target, run.start(), Shelf(directory), producers)
+    known = Project(project, PACKAGE_NAME or "", settings, name)
+    recording = Recording(target, run.start(), Shelf(shelves), known, producers)
+    if own is not None:
+        try:
+            recording.running = mark_running(own / "running", target, run.pipeline, name)
+        except OSError as error:
+            logger.debug("nothing marks that this run is going on: %s", error)
     recordings[key] = recording
     return recording
+
+
+def _own_directory(project: Path, target: str) -> "Path | None":
+    """The project's directory for what is headwater's; ``None`` where it is neither possible nor needed."""
+    try:
+        return own_directory(project)
+    except OSError:
+        if target.startswith("sqlite:"):
+            raise
+        return None
+
+
+def pipeline_names(run_params: Mapping[str, Any]) -> "list[str]":
+    """Names of the pipelines of a run."""
+    # Kedro before 1.3 has one name.
+    return list(run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"])
+
+
+def _repeated(settings: Settings, run_params: Mapping[str, Any], catalog: Any) -> dict[str, Any]:
+    """What it takes to repeat the run, as plain values."""
+    parameters = plain(catalog.load("parameters")) if "parameters" in catalog else {}
+    given = {name: run_params.get(name) for name in _REPEATED}
+    # Kedro 1.0 has other names for two of them.
+    given["runtime_params"] = given["runtime_params"] or run_params.get("extra_params")
+    given["namespaces"] = given["namespaces"] or run_params.get("namespace")
+    for key, value in given.items():
+        if isinstance(value, set | frozenset | tuple):
+            given[key] = sorted(value)
+    if given["runtime_params"]:
+        given["runtime_params"] = left_over(given["runtime_params"], "", settings)
+    return {
+        **given,
+        "pipelines": pipeline_names(run_params),
+        # The text of a runner has its address in memory.
+        "runner": str(run_params.get("runner") or "").partition(" object at ")[0].lstrip("<"),
+        "parameters": left_over(parameters, "", settings),
+    }
+
+
+def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters as they can be recorded with a run; what cannot is shown as text."""
+    shown = {}
+    for name, value in parameters.items():
+        try:
+            canonical(value, what=f"parameter {name!r}")
+            shown[str(name)] = value
+        except InvalidRequest:
+            shown[str(name)] = str(value)
+    return shown
 
 
 @atexit.register

@@ -106,17 +106,21 @@ class Made:
             return
         output, file = self.output, self.file
         output.uri = canonical_uri(file.place)
-        scheme = output.uri.partition(":")[0]
+        options = file.options_for(output.uri, storage_options)
+        if file.version is not None:
+            return
         if file.digest is not None:
+            scheme = output.uri.partition(":")[0]
             there = problem_with(
-                Expected(output.uri, None, None), allowed=[scheme], storage_options=storage_options
+                Expected(output.uri, None, None),
+                allowed=[scheme],
+                storage_options=None if options is None else {scheme: options},
             )
             if there is not None and there.reason == "missing":
                 raise _nothing_at(output)
             output.digest = file.digest
             return
         if self.content is None:
-            options = (storage_options or {}).get(scheme)
             try:
                 self.content = digest_of(file.place, memo=memo(), storage_options=options)
             except NotFound as error:

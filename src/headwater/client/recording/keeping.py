@@ -14,6 +14,8 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+from google.protobuf import wrappers_pb2
+
 from headwater.client.values import to_value
 from headwater.errors import InvalidRequest
 from headwater.v1 import metadata_store_pb2 as pb
@@ -28,6 +30,8 @@ RETURNED = "returned"
 
 MAX_PLAIN_BYTES = 32 * 1024
 _MAX_DEPTH = 50
+# PostgreSQL refuses to index more than 2.7 kB, and a character has up to 4 bytes.
+_LONGEST_INDEXED = 500
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -111,13 +115,19 @@ def is_beneath(path: Path, directory: Path) -> bool:
 def property_value(name: str, value: object) -> pb.Value:
     """A custom property; what is plain but no property, such as a list, as its JSON text.
 
+    A long text is packed into a message, because databases refuse an index on long texts.
+
     Raises:
         InvalidRequest: it is neither.
     """
+    if isinstance(value, str) and len(value) > _LONGEST_INDEXED:
+        packed = pb.Value()
+        packed.proto_value.Pack(wrappers_pb2.StringValue(value=value))
+        return packed
     try:
         return to_value(os.fspath(value) if isinstance(value, os.PathLike) else value)
     except InvalidRequest as error:
         text = plain_text(value)
         if text is None:
             raise InvalidRequest(f"property {name!r}: {error}") from error
-        return pb.Value(string_value=text)
+        return property_value(name, text)

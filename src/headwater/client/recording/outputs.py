@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import InitVar, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ class File(os.PathLike[str]):
     version: str | None = None
     """What stands for the content in the fingerprint, instead of a digest: the version of a table, say.
 
-    The content is not read then.
+    The content is not read then. An output that has one is recorded without looking whether it is there,
+    and is not reused.
     """
     digest: str | None = None
     """The digest of the content where it is known already; the content is not read then."""
@@ -44,6 +45,19 @@ class File(os.PathLike[str]):
     """Columns that are left out of the preview."""
     metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     """Results of an evaluation, for an output that holds them."""
+    # No field: it may hold credentials, and is no part of what the file is.
+    storage_options: InitVar[Mapping[str, Any] | None] = None
+    """For fsspec, where the content is elsewhere; instead of what the run has for its scheme."""
+
+    def __post_init__(self, storage_options: Mapping[str, Any] | None) -> None:
+        object.__setattr__(self, "storage_options", storage_options)
+
+    def options_for(
+        self, uri: str, of_run: Mapping[str, Mapping[str, Any]] | None
+    ) -> Mapping[str, Any] | None:
+        """How its content at ``uri``, its place, is read with fsspec."""
+        own: Mapping[str, Any] | None = vars(self)["storage_options"]
+        return (of_run or {}).get(uri.partition(":")[0]) if own is None else own
 
     def __fspath__(self) -> str:
         return _local(self.place)
@@ -117,6 +131,8 @@ class Output(os.PathLike[str]):
         self.properties = dict(properties or {})
         self.made_by = made_by
         """What stands for it in the fingerprint of who reads it, while it has no digest."""
+        self.found_by = made_by
+        """What a store that has yet to be told of it will know it by, while it is only in memory."""
         self._store = store
         self._compute: Callable[[], Any] | None = None
         self._has_value = False

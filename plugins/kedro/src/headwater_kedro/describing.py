@@ -1,0 +1,231 @@
+"""A node of Kedro in the words of headwater: a step with its inputs, parameters, code, and cache policy."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from headwater.client import File, Output
+from headwater.client.capture.code import code_digest
+from headwater.client.content import digest_of, digest_of_bytes
+from headwater.errors import HeadwaterError, InvalidRequest
+from headwater.fingerprint import canonical
+from headwater_kedro.config import Settings
+from headwater_kedro.datasets import (
+    declared_of,
+    has_place,
+    innermost,
+    is_in_memory,
+    label,
+    place_of,
+    place_of_saved,
+    settings_of,
+    version_of,
+)
+from headwater_kedro.parameters import is_parameter, left_over, path_of, plain
+from headwater_kedro.shelf import Shelf
+
+if TYPE_CHECKING:
+    from kedro.pipeline.node import Node
+
+NO_CACHE = "headwater.nocache"
+"""Tag of a node that always runs."""
+_WITHOUT_READING = {"on": "write", "write": "write", "read": "off", "off": "off"}
+
+
+@dataclass(frozen=True)
+class Project:
+    """What is the same for all nodes of a run. It goes along to worker processes."""
+
+    name: str
+    package: str
+    """The name of its Python package; classes of datasets in it belong to the code of a node."""
+    settings: Settings
+    run: str
+    """Name of the run, which tells data in memory from that of other runs."""
+
+
+class InMemory:
+    """Stands for data in memory, which is recorded without its content."""
+
+
+def dataset_of(catalog: Any, name: str) -> Any:
+    """The dataset of this name, made by a factory or in memory where the catalog does not have it."""
+    return catalog.get(name, fallback_to_runtime_pattern=True)
+
+
+def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skips: bool) -> dict[str, Any]:
+    """The options of ``Run.step`` for a node. Looks where its inputs lie, and not into them.
+
+    ``skips`` says whether the run skips what is proven done.
+    """
+    inputs: dict[str, Any] = {}
+    params: dict[str, Any] = {}
+    components: dict[str, str] = {}
+    doubts: list[str] = []
+    for name in dict.fromkeys(node.inputs):
+        if is_parameter(name):
+            _add_parameter(params, name, catalog, project.settings, doubts)
+        else:
+            inputs[name] = _input(name, dataset_of(catalog, name), shelf, project, doubts)
+    for name in dict.fromkeys([*node.inputs, *node.outputs]):
+        dataset = None if is_parameter(name) else dataset_of(catalog, name)
+        if dataset is None or is_in_memory(dataset):
+            continue
+        components[f"dataset:{name}"] = _settings(catalog, name, project, of_input=name in node.inputs)
+        if declared_of(dataset).cache is False:
+            doubts.append(f"the catalog says not to cache {name!r}")
+        elif name in node.outputs and not has_place(dataset) and not declared_of(dataset).version:
+            doubts.append(_unknown(name))
+    tags = dict.fromkeys(node.tags, "")
+    if node.namespace:
+        tags["namespace"] = node.namespace
+    return {
+        "inputs": inputs,
+        "params": params,
+        "outputs": list(node.outputs),
+        "code": node.func,
+        "tags": tags,
+        "components": components,
+        "description": str(node),
+        **_policy(node, doubts, project.settings, skips=skips),
+    }
+
+
+def _add_parameter(
+    params: dict[str, Any], name: str, catalog: Any, settings: Settings, doubts: list[str]
+) -> None:
+    path = path_of(name)
+    if path and settings.is_excluded(path):
+        return
+    value = left_over(plain(catalog.load(name)), path, settings)
+    try:
+        canonical(value, what=f"parameter {path or name!r}")
+    except InvalidRequest as error:
+        doubts.append(str(error))
+        return
+    params[path or name] = value
+
+
+def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list[str]) -> Any:
+    made = shelf.get(name)
+    if is_in_memory(dataset):
+        if made is None:
+            doubts.append(f"nothing tells what {name!r}, which is in memory, was made by")
+            return _without_content(f"{project.name}/{project.run}", name, name)
+        return made
+    declared = declared_of(dataset).version
+    if declared:
+        return _declared(project, name, declared)
+    place = place_of(dataset)
+    if place is None or is_missing(place):
+        doubts.append(_unknown(name))
+        return made or _without_content(project.name, name, name)
+    return File(place, properties=properties_of(name, dataset, place))
+
+
+def _unknown(name: str) -> str:
+    return f"the content of {name!r} cannot be looked at"
+
+
+def _without_content(where: str, name: str, shown: str) -> File:
+    return File(f"kedro://{where}/{label(name)}", version=shown, properties={"dataset": label(name)})
+
+
+def _declared(project: Project, name: str, version: str) -> File:
+    return File(
+        f"kedro://{project.name}/{label(name)}",
+        digest=digest_of_bytes(version.encode()).digest,
+        properties={"dataset": label(name), "version": version},
+    )
+
+
+def output_of(name: str, dataset: Any, project: Project) -> "File | None":
+    """Where a node left an output; ``None`` if that is in memory."""
+    if is_in_memory(dataset):
+        return None
+    declared = declared_of(dataset).version
+    if declared:
+        return _declared(project, name, declared)
+    place = place_of_saved(dataset) if has_place(dataset) else None
+    if place is None:
+        return _without_content(project.name, name, name)
+    return File(place, properties=properties_of(name, dataset, place))
+
+
+def properties_of(name: str, dataset: Any, place: str) -> dict[str, str]:
+    """By which an artifact is found again."""
+    version = version_of(dataset, place)
+    return {"dataset": label(name), **({"version": version} if version else {})}
+
+
+def is_missing(place: str) -> bool:
+    """Whether there is nothing; then the load fails, and says so better."""
+    return "://" not in place and not Path(place).exists()
+
+
+def _settings(catalog: Any, name: str, project: Project, *, of_input: bool) -> str:
+    dataset = dataset_of(catalog, name)
+    parts = [settings_of(dataset, of_input=of_input)]
+    own = type(innermost(dataset))
+    if project.package and own.__module__.partition(".")[0] == project.package:
+        # How it loads and saves is part of what the node does.
+        parts.append(code_digest(own).digest)
+    # Kedro 1.6 and later check, and may change, what is loaded and saved.
+    validator = getattr(catalog, "validators", {}).get(name)
+    if validator is not None:
+        parts.append(json.dumps(validator, sort_keys=True, default=str))
+    return digest_of_bytes(" ".join(parts).encode()).digest
+
+
+def _policy(node: "Node", doubts: list[str], settings: Settings, *, skips: bool) -> dict[str, Any]:
+    own = settings.policy_of(node.name)
+    options = {
+        "max_age": own.max_age_s,
+        "salt": own.salt,
+        "environment": list(own.environment) if own.environment else None,
+    }
+    wanted = {True: "on", False: "off", None: "on"}.get(own.policy, own.policy)  # type: ignore[call-overload]  # any of them
+    if not node.outputs:
+        return {**options, "cache": "off", "reason": "it has no outputs, so it runs always"}
+    if NO_CACHE in node.tags:
+        return {**options, "cache": "off", "reason": f"it has the tag {NO_CACHE}, so it runs always"}
+    if node.confirms:
+        return {**options, "cache": "off", "reason": "it confirms datasets, so it runs always"}
+    if doubts:
+        return {**options, "cache": "off", "reason": doubts[0]}
+    if wanted == "off":
+        return {**options, "cache": "off", "reason": "headwater.yml says not to cache it"}
+    if not skips:
+        return {**options, "cache": _WITHOUT_READING[wanted], "reason": "its runner skips nothing"}
+    return {**options, "cache": wanted, "reason": "headwater.yml says so" if wanted == "write" else ""}
+
+
+def wrong_with(node: "Node", catalog: Any, hit: Mapping[str, Output]) -> dict[str, str]:
+    """What is wrong with a hit, by output: a load must read now what was recorded."""
+    wrong: dict[str, str] = {}
+    for name in node.outputs:
+        dataset, recorded = dataset_of(catalog, name), hit.get(name)
+        if recorded is None:
+            wrong[name] = "is not among what was recorded"
+        elif is_in_memory(dataset):
+            continue
+        elif declared_of(dataset).version:
+            if not dataset.exists():
+                wrong[name] = "is not there: its dataset says that it does not exist"
+        else:
+            text = _wrong_content(place_of(dataset), recorded)
+            if text:
+                wrong[name] = text
+    return wrong
+
+
+def _wrong_content(place: "str | None", recorded: Output) -> str:
+    try:
+        digest = "" if place is None else digest_of(place).digest
+    except HeadwaterError:
+        digest = ""
+    if not digest:
+        return f"is not there: nothing can be read at {place or 'its place'}"
+    return "" if digest == recorded.digest else f"has other content now than was recorded, at {place}"
