@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from headwater.client import File, Output
 from headwater.client.capture.code import code_digest
 from headwater.client.content import digest_of, digest_of_bytes
+from headwater.client.content.uris import without_secrets
 from headwater.errors import HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
-from headwater_kedro.config import Settings
+from headwater_kedro.config import CachePolicy, Settings
 from headwater_kedro.datasets import (
     declared_of,
     has_place,
@@ -114,6 +115,8 @@ def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list
         if made is None:
             doubts.append(f"nothing tells what {name!r}, which is in memory, was made by")
             return _without_content(f"{project.name}/{project.run}", name, name)
+        if not (made.digest or made.made_by):
+            doubts.append(f"{name!r} is in memory, and the node that makes it runs always")
         return made
     declared = declared_of(dataset).version
     if declared:
@@ -179,6 +182,25 @@ def _settings(catalog: Any, name: str, project: Project, *, of_input: bool) -> s
     return digest_of_bytes(" ".join(parts).encode()).digest
 
 
+def always_runs(node: "Node", settings: Settings) -> str:
+    """Why the node is never skipped, whatever it reads; empty if it may be."""
+    if not node.outputs:
+        return "it has no outputs, so it runs always"
+    if NO_CACHE in node.tags:
+        return f"it has the tag {NO_CACHE}, so it runs always"
+    if node.confirms:
+        return "it confirms datasets, so it runs always"
+    if _mode(settings.policy_of(node.name)) == "off":
+        return "headwater.yml says not to cache it"
+    return ""
+
+
+def _mode(policy: CachePolicy) -> str:
+    # YAML reads on and off as truth values.
+    given = policy.policy
+    return given if isinstance(given, str) else "off" if given is False else "on"
+
+
 def _policy(node: "Node", doubts: list[str], settings: Settings, *, skips: bool) -> dict[str, Any]:
     own = settings.policy_of(node.name)
     options = {
@@ -186,17 +208,10 @@ def _policy(node: "Node", doubts: list[str], settings: Settings, *, skips: bool)
         "salt": own.salt,
         "environment": list(own.environment) if own.environment else None,
     }
-    wanted = {True: "on", False: "off", None: "on"}.get(own.policy, own.policy)  # type: ignore[call-overload]  # any of them
-    if not node.outputs:
-        return {**options, "cache": "off", "reason": "it has no outputs, so it runs always"}
-    if NO_CACHE in node.tags:
-        return {**options, "cache": "off", "reason": f"it has the tag {NO_CACHE}, so it runs always"}
-    if node.confirms:
-        return {**options, "cache": "off", "reason": "it confirms datasets, so it runs always"}
-    if doubts:
-        return {**options, "cache": "off", "reason": doubts[0]}
-    if wanted == "off":
-        return {**options, "cache": "off", "reason": "headwater.yml says not to cache it"}
+    wanted = _mode(own)
+    always = always_runs(node, settings) or (doubts[0] if doubts else "")
+    if always:
+        return {**options, "cache": "off", "reason": always}
     if not skips:
         return {**options, "cache": _WITHOUT_READING[wanted], "reason": "its runner skips nothing"}
     return {**options, "cache": wanted, "reason": "headwater.yml says so" if wanted == "write" else ""}
@@ -222,10 +237,11 @@ def wrong_with(node: "Node", catalog: Any, hit: Mapping[str, Output]) -> dict[st
 
 
 def _wrong_content(place: "str | None", recorded: Output) -> str:
+    shown = without_secrets(place or "its place")
     try:
         digest = "" if place is None else digest_of(place).digest
     except HeadwaterError:
         digest = ""
     if not digest:
-        return f"is not there: nothing can be read at {place or 'its place'}"
-    return "" if digest == recorded.digest else f"has other content now than was recorded, at {place}"
+        return f"is not there: nothing can be read at {shown}"
+    return "" if digest == recorded.digest else f"has other content now than was recorded, at {shown}"

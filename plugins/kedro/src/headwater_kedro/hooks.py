@@ -16,6 +16,8 @@ class Hooks:
     def __init__(self) -> None:
         # By project and environment, since sessions of several may be open.
         self._loaders: dict[tuple[str, str], Any] = {}
+        # By catalog, for they are compared with what errors say and are never recorded.
+        self._credentials: dict[int, Any] = {}
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -26,6 +28,10 @@ class Hooks:
         self._loaders[str(context.project_path), context.env or ""] = context.config_loader
         if wishes.parameters is not None:
             _put_parameters(context.config_loader)
+
+    @hook_impl
+    def after_catalog_created(self, catalog: Any, conf_creds: dict[str, Any]) -> None:
+        self._credentials[id(catalog)] = conf_creds
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
@@ -39,9 +45,11 @@ class Hooks:
                 return
             # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
             from headwater_kedro.recording import open_recording
+            from headwater_kedro.redacting import secrets_in
             from headwater_kedro.tasks import install
 
-            open_recording(settings, run_params, pipeline, catalog)
+            recording = open_recording(settings, run_params, pipeline, catalog)
+            recording.secrets = secrets_in(self._credentials.pop(id(catalog), None))
         except Exception as error:
             if settings.strict:
                 raise

@@ -17,13 +17,14 @@ from kedro.runner.task import Task
 
 import headwater
 from headwater.client import Run, Step
-from headwater.errors import InvalidRequest
+from headwater.errors import HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
 from headwater_kedro.config import Settings, own_directory, project_name, target_of
 from headwater_kedro.datasets import is_in_memory, label
 from headwater_kedro.describing import InMemory, Project, dataset_of, describe, output_of, wrong_with
 from headwater_kedro.orchestrators import facts, fitting, parent_run
 from headwater_kedro.parameters import left_over, plain
+from headwater_kedro.redacting import redacted
 from headwater_kedro.running import RunningRun, end_killed, mark_running
 from headwater_kedro.shelf import Shelf
 from headwater_kedro.wishes import wishes
@@ -77,7 +78,11 @@ class Recording:
         self.shelf = shelf
         self.project = project
         self.skips = project.settings.skip or wishes.skips
+        self.secrets: frozenset[str] = frozenset()
+        """What must not stand in an error."""
         self.running: RunningRun | None = None
+        self.nodes: list[str] = []
+        """Names of all nodes, in the order of the pipeline."""
         self._run: Run | None = run
         self._producers = producers
 
@@ -138,7 +143,7 @@ class Recording:
             self._fill(task)
             done = execute()
         except BaseException as error:
-            step.finish_with(error)
+            self._fail(step, error)
             raise
         if task.replaced:
             names = ", ".join(task.replaced)
@@ -158,8 +163,15 @@ class Recording:
             logger.warning("the end of node %r could not be recorded: %s", node.name, error)
             logger.debug("the node could not be finished", exc_info=True)
             if step.is_open:
-                step.finish_with(error)
+                self._fail(step, error)
         self._leave(step, node, catalog)
+
+    def _fail(self, step: Step, error: BaseException) -> None:
+        try:
+            step.finish(state=_end_of(error), error=redacted(error, self.secrets))
+        except Exception as problem:
+            # The node's own error is what counts.
+            logger.warning("the failure of node %r could not be recorded: %s", step.name, problem)
 
     def _step(self, node: "Node", catalog: Any, *, again: "str | None" = None) -> Step:
         """The node as a step, with what it is given."""
@@ -206,7 +218,7 @@ class Recording:
             catalog: Any = _OnlyMemory(task.catalog)
             Task(maker, catalog, task.is_async, task.hook_manager, task.run_id, task.parallel).execute()
         except BaseException as error:
-            step.finish_with(error)
+            self._fail(step, error)
             raise
         step.keep_from_reuse("it was made again for one run only")
         self._finish(step, maker, task.catalog)
@@ -225,13 +237,29 @@ class Recording:
             if error is None:
                 self._run.finish()
             else:
-                state = "FAILED" if isinstance(error, Exception) else "CANCELED"
-                self._run.finish(state=state, error=error)
+                self._run.finish(state=_end_of(error), error=redacted(error, self.secrets))
         finally:
             if self.running is not None:
                 self.running.end()
             if self.shelf.directory is not None:
                 shutil.rmtree(self.shelf.directory, ignore_errors=True)
+        if self.skips and self._run.run_id is not None:
+            self._print_summary(self._run.run_id)
+
+    def _print_summary(self, run_id: int) -> None:
+        # Loaded when there is something to show.
+        from headwater_kedro.summary import print_summary, summarise
+
+        try:
+            steps = list(store_at(self.target).steps(run_id, page_size=1000))
+        except HeadwaterError as error:
+            logger.debug("what became of the nodes cannot be shown: %s", error)
+            return
+        print_summary(self.pipeline, self.name, summarise(self.nodes, steps))
+
+
+def _end_of(error: BaseException) -> str:
+    return "FAILED" if isinstance(error, Exception) else "CANCELED"
 
 
 class _OnlyMemory:
@@ -280,7 +308,7 @@ def open_recording(
         node.name: sorted(one.name for one in needed) for node, needed in pipeline.node_dependencies.items()
     }
     run: Run = store_at(target).run(
-        fitting(f"{project}:{'+'.join(pipeline_names(run_params))}", _LONGEST_PIPELINE),
+        pipeline_of(project, run_params),
         name=name,
         params=_shown(repeated["parameters"]),
         parent=parent_run(project),
@@ -308,6 +336,7 @@ def open_recording(
             recording.running = mark_running(own / "running", target, run.pipeline, name)
         except OSError as error:
             logger.debug("nothing marks that this run is going on: %s", error)
+    recording.nodes = [node.name for node in pipeline.nodes]
     recordings[key] = recording
     return recording
 
@@ -326,6 +355,11 @@ def pipeline_names(run_params: Mapping[str, Any]) -> "list[str]":
     """Names of the pipelines of a run."""
     # Kedro before 1.3 has one name.
     return list(run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"])
+
+
+def pipeline_of(project: str, run_params: Mapping[str, Any]) -> str:
+    """Name in the store of the pipelines of a run together."""
+    return fitting(f"{project}:{'+'.join(pipeline_names(run_params))}", _LONGEST_PIPELINE)
 
 
 def _repeated(settings: Settings, run_params: Mapping[str, Any], catalog: Any) -> dict[str, Any]:

@@ -1,0 +1,167 @@
+"""What `conf/<env>/headwater.yml` and the catalog say, as runs obey it."""
+
+import json
+
+import headwater
+
+CACHED = "--runner=headwater_kedro.CachedRunner"
+HIT, RUN = ["CACHED"], ["COMPLETE"]
+
+
+def test_every_run_skips_where_the_file_says_so(project):
+    project.write("conf/base/headwater.yml", "skip: true\n")
+    project.run()
+    said = project.run("--runner=ThreadRunner")
+
+    assert set(map(tuple, project.states().values())) == {("CACHED",)}
+    assert "4 hit in run" in said
+
+
+def test_the_file_of_an_environment_counts_there_and_the_variable_counts_before_both(project, tmp_path):
+    base, there, told = (f"sqlite:///{tmp_path}/{name}.db" for name in ("base", "there", "told"))
+    project.write("conf/base/headwater.yml", f"address: {base}\nproject: corner shop\n")
+    project.write("conf/there/headwater.yml", f"address: {there}\n")
+    project.run()
+    project.run("--env=there")
+    project.run(HEADWATER_ADDRESS=told)
+
+    for target, env in ((base, ""), (there, "there"), (told, "")):
+        with headwater.connect(target) as store:
+            (run,) = store.runs()
+            assert run.pipeline == "corner shop:__default__"
+            assert store.get_context(run.run_id).custom_properties["kedro_env"].string_value == env
+
+
+def test_nothing_is_recorded_where_the_file_says_so(project):
+    project.write("conf/base/headwater.yml", "record: false\n")
+    project.run()
+
+    assert not (project.path / ".headwater").exists()
+
+
+def test_a_key_that_there_is_not_is_named_and_the_run_goes_on(project):
+    project.write("conf/base/headwater.yml", "adress: localhost:1\n")
+    said = " ".join(project.run().split())
+
+    assert "there is no key 'adress'" in said
+    assert project.read("data/report.txt") == "18 of 2"
+
+
+def test_a_strict_project_fails_where_its_store_is_away_before_anything_runs(project):
+    project.write("conf/base/headwater.yml", "address: localhost:1\nstrict: true\ntimeout_s: 1\n")
+    project.run(fails=True)
+
+    assert not (project.path / "data/rows.json").exists()
+
+
+def test_parameters_that_are_left_out_are_nowhere_and_decide_nothing(project):
+    project.write("conf/base/headwater.yml", "parameters: {exclude: ['*.password', verbosity]}\n")
+    project.hold(
+        "def greet(raw, whole, nested, verbosity):\n    return raw + str(whole['times'])\n",
+        "node(nodes.greet, ['raw', 'parameters', 'params:db', 'params:verbosity'], 'report', name='greet')",
+        "raw: {type: text.TextDataset, filepath: data/raw.txt}\n"
+        "report: {type: text.TextDataset, filepath: data/report.txt}\n",
+        "times: 2\nverbosity: 1\ndb: {host: here, password: opensesame}\n",
+    )
+    project.run(CACHED)
+    project.run(CACHED, "--params=verbosity=9,db.password=changed-word")
+    unchanged = project.states()
+    project.run(CACHED, "--params=db.host=there")
+
+    assert (unchanged, project.states()) == ({"greet": HIT}, {"greet": RUN})
+    (step,) = project.steps()
+    assert step.parameters == {"db": {"host": "there"}, "parameters": {"db": {"host": "there"}, "times": 2.0}}
+    everything = b"".join(path.read_bytes() for path in (project.path / ".headwater").glob("headwater.db*"))
+    assert b"opensesame" not in everything
+    assert b"changed-word" not in everything
+
+
+def test_policies_of_nodes_by_name(project):
+    project.write(
+        "conf/base/headwater.yml",
+        "cache:\n  nodes:\n    'spl*': {policy: off}\n    clean: {salt: first}\n",
+    )
+    project.run(CACHED)
+    text = project.read("conf/base/headwater.yml")
+    project.write("conf/base/headwater.yml", text.replace("first", "second"))
+    project.run(CACHED)
+
+    assert set(map(tuple, project.states().values())) == {("COMPLETE",)}
+    why = {step.step: step.why for step in project.steps()}
+    assert "salt" in why["clean"]
+    assert why["split"] == "headwater.yml says not to cache it"
+    assert why["train"] == "'train_rows' is in memory, and the node that makes it runs always"
+    assert why["judge"] == "'test_rows' is in memory, and the node that makes it runs always"
+
+
+def test_an_age_above_which_nothing_is_reused(project):
+    project.write("conf/base/headwater.yml", "cache: {max_age_s: 0.001}\n")
+    project.run(CACHED)
+    project.run(CACHED)
+
+    assert set(map(tuple, project.states().values())) == {("COMPLETE",)}
+
+
+def test_what_the_catalog_says_of_a_dataset(project):
+    catalog = project.read("conf/base/catalog.yml").replace(
+        "rows: {", "rows: {metadata: {headwater: {cache: false}, other: {}}, "
+    )
+    project.write("conf/base/catalog.yml", catalog)
+    project.run(CACHED)
+    project.run(CACHED)
+
+    why = {step.step: step.why for step in project.steps()}
+    assert why["clean"] == why["split"] == "the catalog says not to cache 'rows'"
+
+
+def test_a_version_in_the_catalog_counts_for_content_that_cannot_be_looked_at(project):
+    project.write(
+        "src/shop/tables.py",
+        "from pathlib import Path\n"
+        "from kedro.io import AbstractDataset\n"
+        "class Table(AbstractDataset):\n"
+        "    def __init__(self, name, metadata=None):\n"
+        "        self.metadata, self.name = metadata, name\n"
+        "    def _load(self): return Path(self.name).read_text()\n"
+        "    def _save(self, data): Path(self.name).write_text(data)\n"
+        "    def _exists(self): return Path(self.name).exists()\n"
+        "    def _describe(self): return {'name': self.name}\n",
+    )
+    catalog = (
+        "raw: {type: shop.tables.Table, name: data/raw.txt, metadata: {headwater: {version: VERSION}}}\n"
+        "kept: {type: shop.tables.Table, name: data/kept.txt, metadata: {headwater: {version: '1'}}}\n"
+        "report: {type: text.TextDataset, filepath: data/report.txt}\n"
+    )
+    project.hold(
+        "def keep(text):\n    return text\n",
+        "node(nodes.keep, 'raw', 'kept', name='keep'), node(nodes.keep, 'kept', 'report', name='report')",
+        catalog.replace("VERSION", "may"),
+    )
+    project.run(CACHED)
+    project.run(CACHED)
+    same = project.states()
+    (project.path / "data/kept.txt").unlink()
+    project.run(CACHED)
+    gone = project.states()
+    project.write("conf/base/catalog.yml", catalog.replace("VERSION", "june"))
+    project.run(CACHED)
+
+    assert same == {"keep": HIT, "report": HIT}
+    assert gone == {"keep": RUN, "report": HIT}
+    assert project.states() == {"keep": RUN, "report": HIT}
+
+
+def test_a_run_has_what_it_takes_to_repeat_it(project):
+    project.run("--params=rate=5", "--tags=", "--to-nodes=train")
+
+    with headwater.connect(f"sqlite:///{project.path}/.headwater/headwater.db") as store:
+        run = next(iter(store.runs()))
+        kept = store.get_context(run.run_id).custom_properties["kedro"]
+    text = kept.string_value or json.loads(json.dumps(headwater.client.values.from_value(kept)))
+    told = json.loads(text)
+    assert told["pipelines"] == ["__default__"]
+    assert told["runtime_params"] == {"rate": 5}
+    assert told["parameters"] == {"rate": 5, "size": 2}
+    assert told["to_nodes"] == ["train"]
+    assert told["runner"].endswith("SequentialRunner")
+    assert run.parameters == {"rate": 5, "size": 2}
