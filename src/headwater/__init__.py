@@ -24,21 +24,26 @@ def __getattr__(name: str) -> Any:
     return getattr(headwater.client, name)
 
 
-def connect(target: str, **options: Any) -> "Store":
+def connect(target: str, *, lazy: bool = False, **options: Any) -> "Store":
     """The store behind ``target``: a server's ``host:port``, or the URL of a database to open in process.
 
-    ``options`` go to ``headwater.client.GrpcTransport`` (timeouts, TLS) or to
-    ``headwater.embedded.open_transport`` (``create``). Close the store, or use it in a ``with`` statement.
+    A server is reached when it is first asked. So is a database with ``lazy``: then one that is away keeps no
+    run from being recorded, and questions raise ``Unavailable``. ``options`` go to
+    ``headwater.client.GrpcTransport`` (timeouts, TLS) or to ``headwater.embedded.open_transport``
+    (``create``). Close the store, or use it in a ``with`` statement.
 
     Raises:
         InvalidRequest: ``target`` is neither.
         DatabaseRefused: the database cannot be served as it is.
+        Unavailable: the database is away.
     """
     # Imported when asked for: an SDK user without a local store loads no SQLAlchemy.
-    from headwater.client import GrpcTransport, Store
+    from headwater.client import Store
 
     if "://" in target:
-        from headwater.embedded import open_transport
+        from headwater.embedded import LazyTransport, open_transport
 
-        return Store(open_transport(target, **options))
+        return Store(LazyTransport(target, **options) if lazy else open_transport(target, **options))
+    from headwater.client.channel import GrpcTransport
+
     return Store(GrpcTransport(target, **options))

@@ -22,6 +22,7 @@ from headwater.errors import (
 )
 from headwater.service.descriptors import descriptors_as_served
 from headwater.service.dispatch import Service
+from headwater.service.rpcs import load_all
 from headwater.service.status import code_of
 from headwater.storage.callers import Caller
 from headwater.storage.opening import open_database
@@ -159,6 +160,7 @@ class Server:
 
     def __init__(self, config: ServerConfig, *, private: bool = False) -> None:
         credentials = _credentials(config)
+        load_all()
         self._config = config
         self._database = open_database(
             config.database_url,

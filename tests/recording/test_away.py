@@ -2,15 +2,18 @@
 
 import logging
 import socket
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from databases import empty_store
 from proxies import Proxy
 from recording.seeing import attempts, ends, executions, runs
 
+import headwater
 from headwater.client.recording import File
 from headwater.client.recording.breaker import Breaker
 from headwater.client.recording.places import spool_directory
@@ -393,8 +396,6 @@ def test_a_database_that_cannot_be_opened_any_more_is_away(connect, tmp_path, ra
 
 @pytest.mark.backends("postgresql", "mysql")
 def test_a_database_server_that_falls_silent_costs_one_timeout(database_url, connect):
-    from urllib.parse import urlsplit
-
     server = urlsplit(database_url)
     with Proxy(f"{server.hostname}:{server.port}") as proxy:
         client = connect(proxy.url(database_url))
@@ -456,3 +457,168 @@ def test_a_store_that_answers_slowly_is_left_alone(connect, serving, proxy):
                 step.output("n", value=number)
         assert client.recorder.breaker.is_open
         proxy.delay_ms = 0
+
+
+def tell_all(client, clock) -> None:
+    """Wait until the spool is told."""
+
+    def is_told() -> bool:
+        clock.now += 100  # Whatever the breaker waits for.
+        return client.recorder.drain(5)
+
+    _until(is_told)
+
+
+class Thing:
+    """An object that no record can hold."""
+
+
+def test_an_object_of_a_step_without_fingerprint_is_an_input_although_the_store_is_away(
+    connect, serving, proxy
+):
+    proxy.refuse()
+    client = connect(proxy.address)
+    clock = with_clock(client)
+    with client.run("churn", name="r") as run:
+        with run.step("load") as load:
+            thing = load.output("thing", value=Thing())
+        with run.step("use", inputs={"thing": thing}, version="1") as use:
+            use.output("n", value=1)
+        assert use.fingerprint == ""
+    proxy.accept()
+    tell_all(client, clock)
+
+    store = direct(serving, connect)
+    assert attempts(store) == [("load", "COMPLETE"), ("use", "COMPLETE")]
+    loaded, used = executions(store, "load") + executions(store, "use")
+    assert ends(store, used.id)["INPUT"] == ends(store, loaded.id)["OUTPUT"]
+    # Nobody knows what it was, so nobody hits who read it.
+    with store.run("churn") as run, run.step("use", inputs={"thing": thing}, version="1") as again:
+        again.output("n", value=1)
+    assert not again.is_hit
+    assert "input 'thing' has neither digest nor component" in again.why
+
+
+def test_an_object_of_a_step_that_was_begun_before_the_store_went_away_is_found(connect, serving, proxy):
+    client = connect(proxy.address)
+    clock = with_clock(client)
+    with client.run("churn", name="r") as run:
+        with run.step("load") as load:
+            thing = load.output("thing", value=Thing())
+            proxy.refuse()
+            proxy.cut()
+        with run.step("use", inputs={"thing": thing}, version="1") as use:
+            use.output("n", value=1)
+    proxy.accept()
+    tell_all(client, clock)
+
+    store = direct(serving, connect)
+    loaded, used = executions(store, "load") + executions(store, "use")
+    assert ends(store, used.id)["INPUT"] == ends(store, loaded.id)["OUTPUT"]
+
+
+def test_what_a_run_says_after_it_was_ended_for_it_counts(connect, serving, proxy):
+    client = connect(proxy.address)
+    clock = with_clock(client)
+    store = direct(serving, connect)
+    with client.run("churn", name="r") as run, run.step("load", version="1") as load:
+        load.output("n", value=1)
+        proxy.refuse()
+        proxy.cut()
+    store.end_run("churn", "r", error="its process was killed")
+    ended = store.get_run("churn/r")
+    assert (ended.state, ended.error) == (
+        "FAILED",
+        "its process was killed, so the run was closed; resume it to go on",
+    )
+    assert attempts(store) == [("load", "FAILED")]
+    proxy.accept()
+    tell_all(client, clock)
+
+    told = store.get_run("churn/r")
+    assert (told.state, told.error) == ("COMPLETE", "")
+    assert attempts(store) == [("load", "COMPLETE")]
+    assert not list(client.recorder.spool.directory.rglob("refused"))
+    with store.run("churn") as run, run.step("load", version="1") as again:
+        assert again.is_hit
+
+
+@pytest.mark.backends("postgresql", "mysql")
+def test_a_run_over_a_database_that_is_away_is_told_to_it_when_it_comes(database_url, raw, tmp_path, caplog):
+    server = urlsplit(database_url)
+    with Proxy(f"{server.hostname}:{server.port}") as proxy:
+        proxy.refuse()
+        with pytest.raises(Unavailable):
+            headwater.connect(proxy.url(database_url))
+        with headwater.connect(proxy.url(database_url), lazy=True) as client:
+            clock = with_clock(client)
+            with caplog.at_level(logging.WARNING, "headwater"), client.run("churn", name="r") as run:
+                assert pipeline(run, raw, tmp_path / "clean.csv") == 22
+            (warning,) = caplog.messages
+            assert "cannot be asked (Unavailable" in warning
+            with pytest.raises(Unavailable):
+                list(client.runs())
+            assert spooled(client) == 4
+            proxy.accept()
+            tell_all(client, clock)
+
+            assert attempts(client) == [("clean", "COMPLETE"), ("count", "COMPLETE")]
+            assert runs(client) == [("churn/r", "COMPLETE")]
+
+
+@pytest.mark.backends("postgresql", "mysql")
+def test_the_next_process_tells_a_database_that_was_away_what_an_earlier_one_left(
+    database_url, raw, tmp_path
+):
+    server = urlsplit(database_url)
+    with Proxy(f"{server.hostname}:{server.port}") as proxy:
+        proxy.refuse()
+        with (
+            headwater.connect(proxy.url(database_url), lazy=True) as client,
+            client.run("churn", name="r") as run,
+        ):
+            pipeline(run, raw, tmp_path / "clean.csv")
+        proxy.accept()
+        with headwater.connect(proxy.url(database_url), lazy=True) as client:
+            with client.run("churn", name="next") as run:
+                pipeline(run, raw, tmp_path / "clean.csv")
+            _until(lambda: len(attempts(client)) == 4)
+            assert sorted(runs(client)) == [("churn/next", "COMPLETE"), ("churn/r", "COMPLETE")]
+
+
+def test_a_database_that_cannot_be_opened_costs_one_timeout(tmp_path, raw):
+    path = tmp_path / "lineage.db"
+    headwater.connect(f"sqlite:///{path}").close()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("PRAGMA locking_mode=EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    with headwater.connect(f"sqlite:///{path}", lazy=True) as client:
+        clock = with_clock(client)
+        began = time.monotonic()
+        with client.run("churn", timeout_s=0.5) as run:
+            assert pipeline(run, raw, tmp_path / "clean.csv") == 22
+        took_s = time.monotonic() - began
+        other.close()
+
+        assert took_s < 3
+        tell_all(client, clock)
+        assert runs(client) == [(f"churn/{run.name}", "COMPLETE")]
+
+
+def test_a_database_that_is_refused_is_away_to_runs_until_it_is_mended(tmp_path, raw, caplog):
+    path = tmp_path / "absent" / "lineage.db"
+    with headwater.connect(f"sqlite:///{path}", lazy=True) as client:
+        clock = with_clock(client)
+        with caplog.at_level(logging.WARNING, "headwater"), client.run("churn") as run:
+            assert pipeline(run, raw, tmp_path / "clean.csv") == 22
+        (warning,) = caplog.messages
+        assert "does not exist; create it first" in warning
+        path.parent.mkdir()
+        tell_all(client, clock)
+
+        assert runs(client) == [(f"churn/{run.name}", "COMPLETE")]
+
+
+def test_what_is_no_database_is_refused_at_once_also_where_it_is_opened_later():
+    with pytest.raises(InvalidRequest, match="not supported"):
+        headwater.connect("oracle://host/db", lazy=True)

@@ -63,12 +63,14 @@ class Service:
             # For ourselves: a commit whose answer is lost is asked for again (decision 0010).
             key = RequestKey(uuid.uuid4().hex, "")
 
+        write = WRITES[rpc]
+
         def work(tx: Transaction) -> Message | bytes:
             if key is not None and tx.is_careful:
                 found = find_answer(tx, key)
                 if found is not None:
                     return found
-            answer = WRITES[rpc](tx, request)
+            answer = write(tx, request)
             if key is not None and tx.has_written:
                 keep_answer(tx, key, answer if isinstance(answer, bytes) else answer.SerializeToString())
             return answer

@@ -86,6 +86,12 @@ def has_place(dataset: Any) -> bool:
     return any(getattr(inner, name, None) is not None for name in ("_filepath", "_path"))
 
 
+def options_of(dataset: Any) -> dict[str, Any]:
+    """With what fsspec reaches its files, credentials among them; never recorded."""
+    filesystem = getattr(innermost(dataset), "_fs", None)
+    return dict(getattr(filesystem, "storage_options", None) or {})
+
+
 def version_of(dataset: Any, place: str) -> str:
     """The version of a versioned dataset at ``place``; empty for others."""
     is_versioned = getattr(innermost(dataset), "_version", None) is not None

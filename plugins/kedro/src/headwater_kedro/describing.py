@@ -1,8 +1,9 @@
 """A node of Kedro in the words of headwater: a step with its inputs, parameters, code, and cache policy."""
 
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from headwater.client import File, Output
 from headwater.client.capture.code import code_digest
 from headwater.client.content import digest_of, digest_of_bytes
 from headwater.client.content.uris import without_secrets
+from headwater.client.recording.places import memo
 from headwater.errors import HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
 from headwater_kedro.config import CachePolicy, Settings
@@ -19,6 +21,7 @@ from headwater_kedro.datasets import (
     innermost,
     is_in_memory,
     label,
+    options_of,
     place_of,
     place_of_saved,
     settings_of,
@@ -125,7 +128,22 @@ def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list
     if place is None or is_missing(place):
         doubts.append(_unknown(name))
         return made or _without_content(project.name, name, name)
-    return File(place, properties=properties_of(name, dataset, place))
+    return _file(name, dataset, place)
+
+
+def without_reading(given: Any) -> Any:
+    """An input of which is told where it lies, and not what is there."""
+    return replace(given, version=os.fspath(given.place)) if isinstance(given, File) else given
+
+
+def _file(name: str, dataset: Any, place: str) -> File:
+    return File(
+        place, properties=properties_of(name, dataset, place), storage_options=_remote(dataset, place)
+    )
+
+
+def _remote(dataset: Any, place: str) -> "dict[str, Any]":
+    return options_of(dataset) if "://" in place else {}
 
 
 def _unknown(name: str) -> str:
@@ -154,7 +172,7 @@ def output_of(name: str, dataset: Any, project: Project) -> "File | None":
     place = place_of_saved(dataset) if has_place(dataset) else None
     if place is None:
         return _without_content(project.name, name, name)
-    return File(place, properties=properties_of(name, dataset, place))
+    return _file(name, dataset, place)
 
 
 def properties_of(name: str, dataset: Any, place: str) -> dict[str, str]:
@@ -230,16 +248,19 @@ def wrong_with(node: "Node", catalog: Any, hit: Mapping[str, Output]) -> dict[st
             if not dataset.exists():
                 wrong[name] = "is not there: its dataset says that it does not exist"
         else:
-            text = _wrong_content(place_of(dataset), recorded)
+            text = _wrong_content(dataset, recorded)
             if text:
                 wrong[name] = text
     return wrong
 
 
-def _wrong_content(place: "str | None", recorded: Output) -> str:
+def _wrong_content(dataset: Any, recorded: Output) -> str:
+    place = place_of(dataset)
     shown = without_secrets(place or "its place")
     try:
-        digest = "" if place is None else digest_of(place).digest
+        digest = ""
+        if place is not None:
+            digest = digest_of(place, memo=memo(), storage_options=_remote(dataset, place) or None).digest
     except HeadwaterError:
         digest = ""
     if not digest:

@@ -7,13 +7,13 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kedro.framework.project import PACKAGE_NAME
 from kedro.io import SharedMemoryDataCatalog
-from kedro.runner.task import Task
 
 import headwater
 from headwater.client import Run, Step
@@ -21,10 +21,19 @@ from headwater.errors import HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
 from headwater_kedro.config import Settings, own_directory, project_name, target_of
 from headwater_kedro.datasets import is_in_memory, label
-from headwater_kedro.describing import InMemory, Project, dataset_of, describe, output_of, wrong_with
+from headwater_kedro.describing import (
+    InMemory,
+    Project,
+    dataset_of,
+    describe,
+    output_of,
+    without_reading,
+    wrong_with,
+)
 from headwater_kedro.orchestrators import facts, fitting, parent_run
 from headwater_kedro.parameters import left_over, plain
 from headwater_kedro.redacting import redacted
+from headwater_kedro.remaking import is_missing_something, make_what_is_missing
 from headwater_kedro.running import RunningRun, end_killed, mark_running
 from headwater_kedro.shelf import Shelf
 from headwater_kedro.wishes import wishes
@@ -52,6 +61,7 @@ _REPEATED = (
     "only_missing_outputs",
 )
 _LONGEST_PIPELINE = 100
+_LONGEST_QUESTION_S = 2.0
 
 recordings: "dict[tuple[str, int], Recording]" = {}
 """Open ones of this process, by run id and catalog, since two runs may begin in the same millisecond."""
@@ -63,7 +73,9 @@ def store_at(target: str) -> Any:
     """The store, opened once in each process."""
     key = (os.getpid(), target)
     if key not in _stores:
-        _stores[key] = headwater.connect(target)
+        store = headwater.connect(target, lazy=True)
+        # Questions are not worth waiting for either; what runs tell has a limit of its own.
+        _stores[key] = store.with_timeout(_LONGEST_QUESTION_S)
     return _stores[key]
 
 
@@ -124,23 +136,18 @@ class Recording:
     def perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
         """What the task gives; recorded, and skipped if it may be and was done before."""
         node, catalog = task.node, task.catalog
-        try:
-            step = self._step(node, catalog)
-            step.begin()
-            step.note(**facts())
-        except Exception as error:
-            if self.project.settings.strict:
-                raise
-            # Whatever it is: recording is no reason for a node to fail.
-            logger.warning("node %r runs without being recorded: %s", node.name, error)
-            logger.debug("the node could not be begun", exc_info=True)
-            self._fill(task)
+        if is_missing_something(task) and not self._is_done(node, catalog):
+            # Before it begins, so that it is recorded to have read what is made now.
+            make_what_is_missing(self, task)
+        step = self._begin(node, catalog)
+        if step is None:
+            make_what_is_missing(self, task)
             return execute()
         if step.is_hit:
-            self._finish(step, node, catalog)
+            self._finish(step, node.outputs, catalog)
             return node
         try:
-            self._fill(task)
+            make_what_is_missing(self, task)
             done = execute()
         except BaseException as error:
             self._fail(step, error)
@@ -149,22 +156,73 @@ class Recording:
             names = ", ".join(task.replaced)
             step.note(replaced_inputs=names)
             step.keep_from_reuse(f"a hook replaced its inputs {names}")
-        self._finish(step, node, catalog)
+        self._finish(step, node.outputs, catalog)
         return done
 
-    def _finish(self, step: Step, node: "Node", catalog: Any) -> None:
+    @contextmanager
+    def made_again(self, node: "Node", catalog: Any, why: str) -> Iterator[None]:
+        """Record that a skipped node is executed after all, for its outputs in memory."""
+        step = self._begin(node, catalog, again=why)
+        skipped = {name: self.shelf.get(name) for name in node.outputs}
+        try:
+            yield
+        except BaseException as error:
+            if step is not None:
+                self._fail(step, error)
+            raise
+        if step is not None:
+            step.keep_from_reuse("it was made again for one run only")
+            self._finish(step, _in_memory(node, catalog), catalog)
+        for name, left_out in skipped.items():
+            if left_out is None:
+                continue
+            made = step.outputs.get(name) if step is not None else None
+            if made is None or made.artifact_id is None:
+                made = left_out
+            # It stands for what was left out, so it counts as that for its readers.
+            made.properties, made.made_by = left_out.properties, left_out.made_by
+            self.shelf.put(name, made)
+
+    def _is_done(self, node: "Node", catalog: Any) -> bool:
+        """Whether the node will be skipped, as far as can be told beforehand."""
+        try:
+            return bool(self._step(node, catalog).look_up().is_hit)
+        except Exception as error:
+            logger.debug("whether node %r is done cannot be told: %s", node.name, error)
+            return False
+
+    def _begin(self, node: "Node", catalog: Any, *, again: "str | None" = None) -> "Step | None":
+        """The node's step, begun; ``None`` if it cannot be recorded."""
+        try:
+            step = self._step(node, catalog, again=again)
+            try:
+                step.begin()
+            except InvalidRequest as error:
+                # What it reads is not there, for instance: then its load fails, which is to be recorded.
+                step = self._step(node, catalog, again=again, unreadable=str(error)).begin()
+            step.note(**facts())
+        except Exception as error:
+            if self.project.settings.strict:
+                raise
+            # Whatever it is: recording is no reason for a node to fail.
+            logger.warning("node %r runs without being recorded: %s", node.name, error)
+            logger.debug("the node could not be begun", exc_info=True)
+            return None
+        return step
+
+    def _finish(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
         try:
             if not step.is_hit:
-                self._declare(step, node, catalog)
+                self._declare(step, outputs, catalog)
             step.finish()
         except Exception as error:
             if self.project.settings.strict:
                 raise
-            logger.warning("the end of node %r could not be recorded: %s", node.name, error)
+            logger.warning("the end of node %r could not be recorded: %s", step.name, error)
             logger.debug("the node could not be finished", exc_info=True)
             if step.is_open:
                 self._fail(step, error)
-        self._leave(step, node, catalog)
+        self._leave(step, outputs)
 
     def _fail(self, step: Step, error: BaseException) -> None:
         try:
@@ -173,59 +231,31 @@ class Recording:
             # The node's own error is what counts.
             logger.warning("the failure of node %r could not be recorded: %s", step.name, problem)
 
-    def _step(self, node: "Node", catalog: Any, *, again: "str | None" = None) -> Step:
+    def _step(self, node: "Node", catalog: Any, *, again: "str | None" = None, unreadable: str = "") -> Step:
         """The node as a step, with what it is given."""
         options = describe(node, catalog, self.shelf, self.project, skips=self.skips)
-        if again is not None:
-            options.update(force=True, reason=again)
+        if unreadable:
+            inputs = {name: without_reading(given) for name, given in options["inputs"].items()}
+            options.update(inputs=inputs, cache="off", reason=unreadable)
+        elif again is not None:
+            options.update(force=True, reason=again, outputs=_in_memory(node, catalog))
         else:
             options.update(check=lambda hit: wrong_with(node, catalog, hit))
         return self.run.step(node.name, **options)  # type: ignore[no-any-return]  # a step where a name is given
 
-    def _declare(self, step: Step, node: "Node", catalog: Any) -> None:
-        for name in node.outputs:
+    def _declare(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
+        for name in outputs:
             file = output_of(name, dataset_of(catalog, name), self.project)
             if file is None:
                 step.output(name, value=InMemory(), properties={"dataset": label(name)})
             else:
                 step.output(name, file)
 
-    def _leave(self, step: Step, node: "Node", catalog: Any) -> None:
+    def _leave(self, step: Step, outputs: Sequence[str]) -> None:
         """Let the nodes that read what has no content to look at know what it is."""
-        for name in node.outputs:
+        for name in outputs:
             if name in step.outputs and not step.outputs[name].digest:
                 self.shelf.put(name, step.outputs[name])
-
-    # Data in memory that was skipped
-
-    def _fill(self, task: "RecordedTask") -> None:
-        """Make what the node needs and what skipped nodes left out."""
-        with self.shelf.lock:
-            for name in task.node.inputs:
-                self._make(name, task.node, task)
-
-    def _make(self, name: str, reader: "Node", task: "RecordedTask") -> None:
-        maker = task.ancestors.get(name)
-        if maker is None or dataset_of(task.catalog, name).exists():
-            return
-        for needed in maker.inputs:
-            self._make(needed, maker, task)
-        why = f"made again, because {reader.name!r} needs {name!r}, which is in memory only"
-        step = self._step(maker, task.catalog, again=why)
-        before = {one: self.shelf.get(one) for one in maker.outputs}
-        step.begin()
-        try:
-            catalog: Any = _OnlyMemory(task.catalog)
-            Task(maker, catalog, task.is_async, task.hook_manager, task.run_id, task.parallel).execute()
-        except BaseException as error:
-            self._fail(step, error)
-            raise
-        step.keep_from_reuse("it was made again for one run only")
-        self._finish(step, maker, task.catalog)
-        # It stands for what was left out, so it counts as that.
-        for one, output in before.items():
-            if output is not None:
-                self.shelf.put(one, output)
 
     # The end
 
@@ -262,21 +292,8 @@ def _end_of(error: BaseException) -> str:
     return "FAILED" if isinstance(error, Exception) else "CANCELED"
 
 
-class _OnlyMemory:
-    """A catalog whose data that is not in memory stays as it is."""
-
-    def __init__(self, catalog: Any) -> None:
-        self._catalog = catalog
-
-    def load(self, name: str) -> Any:
-        return self._catalog.load(name)
-
-    def save(self, name: str, data: Any) -> None:
-        if is_in_memory(dataset_of(self._catalog, name)):
-            self._catalog.save(name, data)
-
-    def confirm(self, name: str) -> None:
-        """Nothing new was read."""
+def _in_memory(node: "Node", catalog: Any) -> "list[str]":
+    return [name for name in node.outputs if is_in_memory(dataset_of(catalog, name))]
 
 
 def key_of(run_params: Mapping[str, Any], catalog: Any) -> tuple[str, int]:

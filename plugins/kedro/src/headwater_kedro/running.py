@@ -7,6 +7,7 @@ killed before they could say how they ended, and closes them.
 import json
 import logging
 import os
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,23 +26,34 @@ class RunningRun:
     def __init__(self, path: Path, descriptor: int) -> None:
         self._path = path
         self._descriptor = descriptor
-        self._process_id = os.getpid()
-        if hasattr(os, "register_at_fork"):
-            # A worker that outlives this process must not look like it.
-            os.register_at_fork(after_in_child=self._forget)
+        _marked.add(self)
 
-    def _forget(self) -> None:
+    def end(self) -> None:
+        """The run has told how it ended."""
+        if self._descriptor >= 0:
+            unlock(self._descriptor)
+            self.close()
+            # Who takes the run for dead meanwhile finds that it is closed.
+            self._path.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file here alone: it stays locked while another process has it open."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def end(self) -> None:
-        """The run has told how it ended."""
-        if self._descriptor < 0 or self._process_id != os.getpid():
-            return
-        self._path.unlink(missing_ok=True)
-        unlock(self._descriptor)
-        self._forget()
+
+_marked: "weakref.WeakSet[RunningRun]" = weakref.WeakSet()
+
+
+def _close_in_child() -> None:
+    # A worker that outlives the process of its run must not look like it.
+    for one in list(_marked):
+        one.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_close_in_child)
 
 
 def mark_running(directory: Path, target: str, pipeline: str, run: str) -> RunningRun:
@@ -75,7 +87,11 @@ def end_killed(directory: Path, target: str, store: Callable[[], Any]) -> None:
         except (NotFound, FailedPrecondition):
             # Closed by then, or never known there.
             pass
-        except (OSError, ValueError, KeyError, HeadwaterError) as error:
+        except HeadwaterError as error:
+            logger.debug("run of %s could not be closed: %s", path, error)
+            # The store is away, and would be asked for as long as there are runs.
+            break
+        except (OSError, ValueError, KeyError) as error:
             logger.debug("run of %s could not be closed: %s", path, error)
             continue
         path.unlink(missing_ok=True)

@@ -104,6 +104,7 @@ def is_project_namespace(namespace: dict[str, object]) -> bool:
     return not any(is_installed(str(path)) for path in paths) if paths else True  # type: ignore[attr-defined]
 
 
+@functools.lru_cache(maxsize=1024)
 def project_root(filename: str, module_name: str) -> Path:
     """The directory that a checkout of the project has as its root, as far as files tell."""
     depth = 0 if module_name in ("__main__", "__mp_main__") else module_name.count(".")

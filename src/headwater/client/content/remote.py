@@ -24,6 +24,7 @@ BLOCK_BYTES = 4 << 20
 _TIMES = ("created", "mtime", "modified", "updated", "LastModified", "Last-Modified", "last_modified")
 _ATTEMPTS = 3
 _AT_A_TIME = 8
+_SHORTEST_SECRET = 4
 # Errors of drivers that are no PermissionError and mean one.
 _DENIED = (
     "NoCredentialsError",
@@ -81,7 +82,7 @@ def look(uri: str, *, storage_options: Mapping[str, Any] | None = None) -> Place
         InvalidRequest: fsspec does not know the scheme.
     """
     name = canonical_uri(uri)
-    with store_errors(uri):
+    with store_errors(uri, storage_options):
         filesystem, path = _open(uri, name, storage_options or {})
         filesystem.invalidate_cache(path)
         info = filesystem.info(path)
@@ -109,7 +110,7 @@ def content_of(
     for _ in range(_ATTEMPTS):
         before = place or look(uri, storage_options=storage_options)
         place = None
-        with store_errors(uri):
+        with store_errors(uri, storage_options):
             files = _read(before, algorithm)
         whole = all(
             file.size_bytes in (None, size) for file, (_, size, _) in zip(before.files, files, strict=True)
@@ -123,7 +124,7 @@ def content_of(
 
 
 @contextmanager
-def store_errors(uri: str) -> Iterator[None]:
+def store_errors(uri: str, storage_options: Mapping[str, Any] | None = None) -> Iterator[None]:
     """Say what went wrong at ``uri`` in headwater's errors, without the secrets that drivers print."""
     try:
         yield
@@ -134,12 +135,33 @@ def store_errors(uri: str) -> Iterator[None]:
         name = canonical_uri(uri)
         cause = _cause(exc, scheme_of(name))
         status = getattr(cause, "status", None)
+        hidden = [text for text in _texts_in(storage_options) if text in f"{exc} {cause}"]
+        # Tracebacks are logged and recorded, with what an error came from.
+        shown = None if hidden else exc
         if isinstance(cause, FileNotFoundError | NotADirectoryError) or status in (404, 410):
-            raise NotFound(f"{name} is not there") from exc
-        said = without_secrets(str(cause).replace(uri, name)) or type(cause).__name__
+            raise NotFound(f"{name} is not there") from shown
+        said = str(cause).replace(uri, name)
+        for text in hidden:
+            said = said.replace(text, "...")
+        said = without_secrets(said) or type(cause).__name__
         if isinstance(cause, PermissionError) or type(cause).__name__ in _DENIED or status in (401, 403):
-            raise PermissionDenied(f"{name} may not be read with these credentials: {said}") from exc
-        raise Unavailable(f"{name} cannot be read now: {said}") from exc
+            raise PermissionDenied(f"{name} may not be read with these credentials: {said}") from shown
+        raise Unavailable(f"{name} cannot be read now: {said}") from shown
+
+
+def _texts_in(options: object) -> list[str]:
+    """The texts in options that may be credentials, longest first."""
+    found: set[str] = set()
+    waiting = [options]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str) and len(one) >= _SHORTEST_SECRET:
+            found.add(one)
+        elif isinstance(one, Mapping):
+            waiting += one.values()
+        elif isinstance(one, list | tuple):
+            waiting += one
+    return sorted(found, key=len, reverse=True)
 
 
 def _cause(exc: Exception, scheme: str) -> BaseException:
@@ -151,10 +173,11 @@ def _cause(exc: Exception, scheme: str) -> BaseException:
 
 def _open(uri: str, name: str, options: Mapping[str, Any]) -> tuple[Any, str]:
     import fsspec
-    from fsspec.registry import known_implementations
+    from fsspec.registry import known_implementations, registry
 
     scheme = scheme_of(name)
-    if scheme not in fsspec.available_protocols():
+    # The registry has those that a program brings along.
+    if scheme not in fsspec.available_protocols() and scheme not in registry:
         raise InvalidRequest(f"{name!r} has the scheme {scheme!r}, which fsspec does not know; pass a digest")
     try:
         filesystem, path = fsspec.core.url_to_fs(uri, **options)

@@ -6,9 +6,10 @@
 
 from headwater.client.recording.current import current_run, current_step
 from headwater.client.recording.decorating import step
+from headwater.client.recording.looking import Found
 from headwater.client.recording.outputs import File, Output
 from headwater.client.recording.recording import Recording
 from headwater.client.recording.run import Run
 from headwater.client.recording.steps import Step
 
-__all__ = ["File", "Output", "Recording", "Run", "Step", "current_run", "current_step", "step"]
+__all__ = ["File", "Found", "Output", "Recording", "Run", "Step", "current_run", "current_step", "step"]

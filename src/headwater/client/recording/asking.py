@@ -64,7 +64,7 @@ def begin_request(
     for message, place in zip(request.inputs, given.inputs.values(), strict=True):
         if isinstance(place, Output) and not knows_artifacts_of(place):
             message.ClearField("artifact_id")
-            message.uri = message.uri or place.uri or place.made_by
+            message.uri = message.uri or place.uri or place.found_by
     code = _code(options, function, given, pipeline)
     if code:
         request.code.source_digest = code
@@ -147,20 +147,15 @@ def _input_of_output(
     if output.artifact_id is not None:
         found.artifact_id = output.artifact_id
     # A store that was away knows what is only in memory by what made it.
-    found.uri = output.uri or output.made_by
+    found.uri = output.uri or output.found_by
     if output.digest and local_path(output.uri) is not None and not (output.is_pickled and output.has_value):
         _look_anew(found, name, output, storage_options)
-    if not output.digest:
+    if not output.digest and output.made_by:
         found.component = f"{output.made_by}{output.properties.get(MADE_AGAIN, '')}"
     elif output.is_pickled and found.digest and output.made_by:
         # A pickled object has the state and not the class: what made it knows the code of that too.
         found.component = component(f"{found.digest} {output.made_by}")
-    if found.uri or found.HasField("artifact_id"):
-        return found
-    raise InvalidRequest(
-        f"input {name!r} is output {output.name!r} of a step without fingerprint that is not recorded yet, "
-        "so nothing tells what it is; give that step code= or version="
-    )
+    return found
 
 
 def _look_anew(
@@ -200,9 +195,9 @@ def _input_of_file(
     if file.version is not None:
         found.component = component(file.version)
         return found
-    scheme = uri.partition(":")[0]
+    options = file.options_for(uri, storage_options)
     try:
-        content = digest_of(file.place, memo=memo(), storage_options=(storage_options or {}).get(scheme))
+        content = digest_of(file.place, memo=memo(), storage_options=options)
     except NotFound as error:
         raise InvalidRequest(f"input {name!r} is not there: {error}") from error
     except HeadwaterError as error:
@@ -250,7 +245,7 @@ def ask_until_decided(
         HeadwaterError: ``manner`` is strict.
     """
     waiting = _Waiting(request.step, wait_timeout_s, recorder.tell_waiting)
-    offers = 0
+    offers = Offers()
     while True:
         try:
             answer = recorder.ask(request, pp.BeginStepResponse, manner, manner.deadline())
@@ -274,9 +269,20 @@ def ask_until_decided(
         refused, is_usable = check(answer)
         if is_usable:
             return answer
+        offers.refuse(request, refused)
+
+
+class Offers:
+    """How many hits of a step were of no use."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def refuse(self, request: pp.BeginStepRequest, refused: Sequence[pp.RefusedHit]) -> None:
+        """Have ``request`` ask for another; for none any more where asking again would change nothing."""
         request.refused.extend(refused)
-        offers += 1
-        if not refused or offers >= _MOST_OFFERS:
+        self._count += 1
+        if not refused or self._count >= _MOST_OFFERS:
             request.cache.mode = _Mode.WRITE if request.cache.mode == _Mode.READ_AND_WRITE else _Mode.OFF
 
 

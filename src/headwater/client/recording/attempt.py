@@ -12,6 +12,7 @@ from headwater.client.recording import awaiting, current, keeping
 from headwater.client.recording.asking import MADE_AGAIN, ask_until_decided, begin_request, fingerprint_of
 from headwater.client.recording.binding import Given, given_outright
 from headwater.client.recording.ending import Made, Stopwatch, error_text
+from headwater.client.recording.looking import Found, look_up
 from headwater.client.recording.options import StepOptions
 from headwater.client.recording.outputs import Output
 from headwater.client.recording.places import is_address, memo
@@ -138,24 +139,7 @@ class Attempt:
     def _begin_turns(self, is_here: "Callable[[Attempt], bool]") -> Generator[float, None, None]:
         run = self.run
         run.check_open()
-        given = self._given
-        if given is None:
-            given = given_outright(self._options.inputs, self._options.params, self._options.exclude)
-        request = begin_request(
-            self._options,
-            given,
-            pipeline=run.pipeline,
-            key=self.key,
-            function=self._function,
-            storage_options=run.storage_options,
-            knows_artifacts_of=self._knows_artifact,
-        )
-        memo().flush()
-        request.pipeline, request.run = run.pipeline, run.name
-        request.worker = run.recorder.worker
-        request.lease_ms = run.lease_ms
-        request.start_ms = self._watch.start_ms
-        self._request = request
+        request = self._request = self._asked()
         self.fingerprint = fingerprint_of(request)
         first_mode = request.cache.mode
         cache = self._options.cache
@@ -192,6 +176,45 @@ class Attempt:
             with run.recorder.without_forks():
                 self._usage.__enter__()
 
+    def _asked(self) -> pp.BeginStepRequest:
+        run = self.run
+        given = self._given
+        if given is None:
+            given = given_outright(self._options.inputs, self._options.params, self._options.exclude)
+        request = begin_request(
+            self._options,
+            given,
+            pipeline=run.pipeline,
+            key=self.key,
+            function=self._function,
+            storage_options=run.storage_options,
+            knows_artifacts_of=self._knows_artifact,
+        )
+        memo().flush()
+        request.pipeline, request.run = run.pipeline, run.name
+        request.worker = run.recorder.worker
+        request.lease_ms = run.lease_ms
+        request.start_ms = self._watch.start_ms
+        return request
+
+    def look_up(self) -> Found:
+        """What would become of it if it were begun now: whether it is a hit, and why. Changes nothing.
+
+        Its run need not be started, and it can be begun afterwards. Waits for nobody, and is a question, so
+        a store that is away is an error. Outputs of a hit are looked at as ``begin`` does.
+
+        Raises:
+            InvalidRequest: what the step is given cannot be recorded, for example a parameter.
+            HeadwaterError: the store is away, or refuses to answer.
+        """
+        store = self.run.store
+        return look_up(
+            lambda request: store._ask(request, pp.LookUpStepsResponse),
+            self._asked(),
+            lambda answer: self._look_at_hit(answer)[:2],
+            self._outputs_of,
+        )
+
     def _knows_artifact(self, output: Output) -> bool:
         store, other = self.run.store, output._store
         if other is None or other is store:
@@ -214,14 +237,7 @@ class Attempt:
         return answer.miss.why in _DONE_BEFORE
 
     def _check_hit(self, answer: pp.BeginStepResponse) -> tuple[list[pp.RefusedHit], bool]:
-        outputs: dict[str, Output] = {}
-        try:
-            outputs = self._outputs_of(answer)
-            refused, is_usable = self._problems(answer, outputs)
-        except (HeadwaterError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-            logger.debug("a hit cannot be read", exc_info=True)
-            reason = f"its record cannot be read: {error}"
-            refused, is_usable = [pp.RefusedHit(execution_id=answer.execution_id, reason=reason[:500])], False
+        refused, is_usable, outputs = self._look_at_hit(answer)
         if self._is_only_for_memory is None:
             # The newest is offered first.
             again = [str(output.properties.get(MADE_AGAIN, "")) for output in outputs.values()]
@@ -229,6 +245,20 @@ class Attempt:
             self._is_only_for_memory = True
         self._is_only_for_memory &= is_usable or is_only_in_memory(refused)
         return refused, is_usable
+
+    def _look_at_hit(
+        self, answer: pp.BeginStepResponse
+    ) -> tuple[list[pp.RefusedHit], bool, dict[str, Output]]:
+        """What is wrong with a hit, whether it can be used, and its outputs as far as they can be read."""
+        outputs: dict[str, Output] = {}
+        try:
+            outputs = self._outputs_of(answer)
+            return *self._problems(answer, outputs), outputs
+        except (HeadwaterError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+            logger.debug("a hit cannot be read", exc_info=True)
+            reason = f"its record cannot be read: {error}"
+            refused = [pp.RefusedHit(execution_id=answer.execution_id, reason=reason[:500])]
+            return refused, False, outputs
 
     def _problems(
         self, answer: pp.BeginStepResponse, outputs: dict[str, Output]
@@ -253,7 +283,7 @@ class Attempt:
         )
 
     def _outputs_of(self, answer: pp.BeginStepResponse) -> dict[str, Output]:
-        return {
+        outputs = {
             message.name: Output.of_message(
                 message,
                 made_by=made_by(answer.fingerprint, message.name) if answer.fingerprint else "",
@@ -261,6 +291,10 @@ class Attempt:
             )
             for message in answer.outputs
         }
+        for output in outputs.values():
+            if output.is_pickled:
+                output._compute = lambda output=output: keeping.read_pickle(output.path)
+        return outputs
 
     def _take(self, answer: pp.BeginStepResponse) -> None:
         self.fingerprint = answer.fingerprint
@@ -270,10 +304,6 @@ class Attempt:
             self.is_hit = True
             self._cached_execution_id = answer.execution_id
             self.outputs = self._outputs_of(answer)
-            for output in self.outputs.values():
-                if output.is_pickled:
-                    path = output.path
-                    output._compute = lambda path=path: keeping.read_pickle(path)
             return
         self._was_asked = True
         self.why = answer.miss.text

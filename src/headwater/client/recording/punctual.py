@@ -1,7 +1,8 @@
 """Calls that end in time, also over transports that may not.
 
 gRPC keeps a deadline whatever the server does, and so does a SQLite file. A database server that fell silent
-may hold its driver for minutes; such a call is made in a thread, which is left behind when the time is up.
+may hold its driver for minutes, and so may a database that is being opened; such a call is made in a thread,
+which is left behind when the time is up.
 """
 
 import threading
@@ -32,7 +33,8 @@ def ask_in_time(transport: Transport, request: Message, response_class: type[R],
         return ask(transport, request, response_class, timeout_s=timeout_s)
 
     target = str(getattr(transport, "target", ""))
-    if "://" not in target or target.startswith("sqlite"):
+    is_open = getattr(transport, "is_open", True)
+    if "://" not in target or (target.startswith("sqlite") and is_open):
         return call()
     return _in_thread(call, timeout_s + _GRACE_S)
 

@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Any
 
@@ -86,9 +87,8 @@ class Step(Attempt):
         else:
             given = place if isinstance(place, File) else File(place)
             type = check_declared_type(name, type or given.type, self._options.outputs)  # noqa: A001
-            file = File(
-                given.place,
-                digest=given.digest,
+            file = replace(
+                given,
                 description=description or given.description,
                 properties={**given.properties, **(properties or {})},
                 preview=preview or given.preview,
@@ -120,6 +120,7 @@ class Step(Attempt):
         if self.is_hit:
             self._run_after_all()
         made.output.made_by = made_by(self.fingerprint, name) if self.fingerprint else ""
+        made.output.found_by = made.output.made_by or f"made:{self.key}#{name}"
         made.output._store = self.run.store
         if self.made_again and made.file is None and not made.output.digest:
             made.output.properties[MADE_AGAIN] = self.made_again

@@ -13,7 +13,7 @@ from headwater.storage.writing import put_nodes
 from headwater.v1 import metadata_store_pb2 as pb
 
 RUN_WAS_CLOSED = ", so the run was closed; resume it to go on"
-"""How the error of a run ends that was closed for want of news."""
+"""How the error of a run ends that was closed for want of news, or by others than its own process."""
 
 _OPEN = (pb.Execution.NEW, pb.Execution.RUNNING)
 

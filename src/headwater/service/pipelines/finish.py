@@ -279,9 +279,13 @@ def _put_outputs(
         tx,
         [
             # What is only in memory is found by who made it, where a reader is recorded afterwards.
-            (content_key(one.uri, one.digest) if one.uri else content_key(maker, ""), artifact_id)
+            (
+                content_key(one.uri, one.digest)
+                if one.uri
+                else content_key(maker or f"made:{request.key}#{one.name}", ""),
+                artifact_id,
+            )
             for one, maker, artifact_id in zip(request.outputs, makers, ids, strict=True)
-            if one.uri or maker
         ],
     )
     return ids

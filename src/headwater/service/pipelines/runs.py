@@ -165,9 +165,9 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     stored = read_messages(tx, CONTEXT, [place.run_id], locks=True)[place.run_id]
     state = stored.properties["state"].string_value
     wanted = pp.State.Name(request.state)
-    # One whose lease ended was closed by us, who did not know better.
+    # One that was closed for its process, which seemed to be gone, is closed by what that says itself.
     is_open = state == "RUNNING" or stored.properties["error"].string_value.endswith(RUN_WAS_CLOSED)
-    if not is_open and state == wanted:
+    if state == wanted and (not is_open or request.ends_steps):
         return answer
     if not is_open:
         raise FailedPrecondition(
@@ -176,7 +176,10 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
         )
     run = pb.Context(id=place.run_id, type_id=types.run, name=stored.name)
     set_text(run, "state", wanted)
-    set_error(run, request.error)
+    error = request.error
+    if request.ends_steps and request.state == pp.FAILED:
+        error = f"{error or 'its process is gone'}{RUN_WAS_CLOSED}"
+    set_error(run, error)
     run.properties["end_ms"].int_value = max(
         stored.properties["start_ms"].int_value, past(tx, request.end_ms)
     )
