@@ -1,0 +1,51 @@
+"""By which code a node ran, as it is recorded."""
+
+import subprocess
+
+import headwater
+
+
+def git(project, *arguments: str) -> str:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    done = subprocess.run(
+        ["git", *identity, *arguments],
+        cwd=project.path,
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return done.stdout.strip()
+
+
+def test_a_run_knows_its_commit_and_whether_something_was_changed_since(project):
+    git(project, "init", "--quiet")
+    git(project, "add", ".")
+    git(project, "commit", "--quiet", "--message=first")
+    project.run()
+    clean = project.latest().code
+    project.write("src/shop/helpers.py", "def doubled(number):\n    return 2 * number\n")
+    project.run()
+
+    commit = git(project, "rev-parse", "HEAD")
+    assert (clean["commit"], clean["is_dirty"]) == (commit, False)
+    changed = project.latest().code
+    assert (changed["commit"], changed["is_dirty"]) == (commit, True)
+    assert "headwater" not in git(project, "status", "--porcelain")
+
+
+def test_nodes_have_a_digest_of_their_code_that_changes_with_what_it_uses(project):
+    def digests():
+        with headwater.connect(f"sqlite:///{project.path}/.headwater/headwater.db") as store:
+            return {
+                step.step: step.code["source_digest"] for step in store.steps(next(iter(store.runs())).run_id)
+            }
+
+    project.run()
+    before = digests()
+    project.write("src/shop/helpers.py", "def doubled(number):\n    return 2 * number\n")
+    project.run()
+
+    after = digests()
+    assert {name for name in before if before[name] != after[name]} == {"train"}
+    assert len(set(before.values())) == len(before)
