@@ -49,3 +49,20 @@ def test_nodes_have_a_digest_of_their_code_that_changes_with_what_it_uses(projec
     after = digests()
     assert {name for name in before if before[name] != after[name]} == {"train"}
     assert len(set(before.values())) == len(before)
+
+
+def test_a_node_whose_arguments_change_places_runs_again(project):
+    registry = project.read("src/shop/pipeline_registry.py")
+    project.run()
+    project.write(
+        "src/shop/pipeline_registry.py",
+        registry.replace(
+            '["train_rows", "test_rows"], name="split"', '["test_rows", "train_rows"], name="split"'
+        ),
+    )
+    project.run("--runner=headwater_kedro.CachedRunner")
+
+    assert project.states()["clean"] == ["CACHED"]
+    assert project.states()["split"] == ["COMPLETE"]
+    why = {step.step: step.why for step in project.steps()}
+    assert "arguments" in why["split"]

@@ -70,7 +70,7 @@ def test_parameters_that_are_left_out_are_nowhere_and_decide_nothing(project):
 
     assert (unchanged, project.states()) == ({"greet": HIT}, {"greet": RUN})
     (step,) = project.steps()
-    assert step.parameters == {"db": {"host": "there"}, "parameters": {"db": {"host": "there"}, "times": 2.0}}
+    assert step.parameters == {"db.host": "there", "times": 2}
     everything = b"".join(path.read_bytes() for path in (project.path / ".headwater").glob("headwater.db*"))
     assert b"opensesame" not in everything
     assert b"changed-word" not in everything

@@ -21,7 +21,7 @@ NodeKey = tuple[str, int]
 
 _PROPERTIES_SHOWN = 3
 # What docs/model.md has for other readers than people.
-_NOT_TOLD = frozenset({"made_by", "manifest", "preview", "returned", "stamp"})
+_NOT_TOLD = frozenset({"made_again", "made_by", "manifest", "preview", "returned", "stamp"})
 PARAMETER = "parameter."
 _WIDEST_VALUE = 32
 _WIDEST_SENTENCE = 80

@@ -35,6 +35,12 @@ def is_in_memory(dataset: Any) -> bool:
     return bool(getattr(innermost(dataset), "_EPHEMERAL", False))
 
 
+def class_in_memory(dataset: Any) -> str:
+    """Of which class the data of a dataset in memory is; of what another process holds nothing is known."""
+    data = getattr(innermost(dataset), "_data", object())
+    return f"{type(data).__module__}.{type(data).__qualname__}"
+
+
 def label(name: str) -> str:
     """The name of what lies there, without the transcoding of this entry of the catalog."""
     return name.partition("@")[0]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from headwater.client import File, Output
 from headwater.client.capture.code import code_digest
 from headwater.client.content import digest_of, digest_of_bytes
-from headwater.client.content.uris import without_secrets
+from headwater.client.content.uris import canonical_uri, without_secrets
 from headwater.client.recording.places import memo
 from headwater.errors import HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
@@ -27,7 +27,7 @@ from headwater_kedro.datasets import (
     settings_of,
     version_of,
 )
-from headwater_kedro.parameters import is_parameter, left_over, path_of, plain
+from headwater_kedro.parameters import flat, is_parameter, left_over, path_of, plain
 from headwater_kedro.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 NO_CACHE = "headwater.nocache"
 """Tag of a node that always runs."""
+PLAIN = "a plain run, in which nothing is skipped"
 _WITHOUT_READING = {"on": "write", "write": "write", "read": "off", "off": "off"}
 
 
@@ -66,7 +67,7 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
     """
     inputs: dict[str, Any] = {}
     params: dict[str, Any] = {}
-    components: dict[str, str] = {}
+    components = {"arguments": _arguments(node)}
     doubts: list[str] = []
     for name in dict.fromkeys(node.inputs):
         if is_parameter(name):
@@ -97,23 +98,30 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
     }
 
 
+def _arguments(node: "Node") -> str:
+    """Which dataset is which argument of the function, and which of its results is which dataset."""
+    given = [getattr(node, name, None) for name in ("_inputs", "_outputs")]
+    return digest_of_bytes(json.dumps(given, default=str).encode()).digest
+
+
 def _add_parameter(
     params: dict[str, Any], name: str, catalog: Any, settings: Settings, doubts: list[str]
 ) -> None:
     path = path_of(name)
     if path and settings.is_excluded(path):
         return
-    value = left_over(plain(catalog.load(name)), path, settings)
+    # Not by the catalog, which would log each of them a second time.
+    value = left_over(plain(dataset_of(catalog, name).load()), path, settings)
     try:
         canonical(value, what=f"parameter {path or name!r}")
     except InvalidRequest as error:
         doubts.append(str(error))
         return
-    params[path or name] = value
+    params.update(flat(value, path) if path or isinstance(value, Mapping) else {name: value})
 
 
 def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list[str]) -> Any:
-    made = shelf.get(name)
+    made = shelf.get(label(name))
     if is_in_memory(dataset):
         if made is None:
             doubts.append(f"nothing tells what {name!r}, which is in memory, was made by")
@@ -128,6 +136,11 @@ def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list
     if place is None or is_missing(place):
         doubts.append(_unknown(name))
         return made or _without_content(project.name, name, name)
+    if made is not None and made.digest and "://" not in place:
+        # What this run has there, also if it is reused from where the project was before. An equal file of
+        # another run may have been made from something else. Whether it is equal is looked at anew.
+        made.uri = canonical_uri(Path(place))
+        return made
     return _file(name, dataset, place)
 
 
@@ -231,7 +244,7 @@ def _policy(node: "Node", doubts: list[str], settings: Settings, *, skips: bool)
     if always:
         return {**options, "cache": "off", "reason": always}
     if not skips:
-        return {**options, "cache": _WITHOUT_READING[wanted], "reason": "its runner skips nothing"}
+        return {**options, "cache": _WITHOUT_READING[wanted], "reason": PLAIN}
     return {**options, "cache": wanted, "reason": "headwater.yml says so" if wanted == "write" else ""}
 
 

@@ -42,6 +42,8 @@ class Hooks:
             loader = self._loaders.get((str(run_params["project_path"]), run_params.get("env") or ""))
             settings = Settings() if loader is None else read_settings(loader)
             if not settings.record:
+                if wishes.skips:
+                    logger.warning("nothing is skipped: headwater.yml says record: false")
                 return
             # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
             from headwater_kedro.recording import open_recording

@@ -34,6 +34,21 @@ def plain(value: Any) -> Any:
     return value
 
 
+def flat(value: Any, path: str) -> dict[str, Any]:
+    """A plain parameter by the names of what is in it, with dots; a list is one value.
+
+    A mapping whose keys are not texts, or have dots themselves, is one value too.
+    """
+    if not isinstance(value, Mapping) or not value:
+        return {path or WHOLE: value}
+    if any(not isinstance(key, str) or not key or "." in key for key in value):
+        return {path or WHOLE: value}
+    found: dict[str, Any] = {}
+    for key, item in value.items():
+        found.update(flat(item, f"{path}.{key}" if path else key))
+    return found
+
+
 def left_over(value: Any, path: str, settings: Settings) -> Any:
     """A plain parameter without what ``settings`` leave out; ``path`` is what it is called."""
     if not settings.exclude:

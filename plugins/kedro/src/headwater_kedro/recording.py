@@ -3,6 +3,7 @@
 import atexit
 import json
 import logging
+import multiprocessing
 import os
 import secrets
 import shutil
@@ -12,15 +13,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from kedro.framework.project import PACKAGE_NAME
 from kedro.io import SharedMemoryDataCatalog
 
 import headwater
 from headwater.client import Run, Step
-from headwater.errors import HeadwaterError, InvalidRequest
+from headwater.errors import FailedPrecondition, HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
 from headwater_kedro.config import Settings, own_directory, project_name, target_of
-from headwater_kedro.datasets import is_in_memory, label
+from headwater_kedro.datasets import class_in_memory, is_in_memory, label
 from headwater_kedro.describing import (
     InMemory,
     Project,
@@ -31,11 +33,13 @@ from headwater_kedro.describing import (
     wrong_with,
 )
 from headwater_kedro.orchestrators import facts, fitting, parent_run
-from headwater_kedro.parameters import left_over, plain
+from headwater_kedro.parameters import flat, left_over, plain
 from headwater_kedro.redacting import redacted
 from headwater_kedro.remaking import is_missing_something, make_what_is_missing
 from headwater_kedro.running import RunningRun, end_killed, mark_running
+from headwater_kedro.saying import say_all, say_once
 from headwater_kedro.shelf import Shelf
+from headwater_kedro.stamps import stamps_of
 from headwater_kedro.wishes import wishes
 
 if TYPE_CHECKING:
@@ -139,6 +143,7 @@ class Recording:
         if is_missing_something(task) and not self._is_done(node, catalog):
             # Before it begins, so that it is recorded to have read what is made now.
             make_what_is_missing(self, task)
+        before = stamps_of(node, catalog)
         step = self._begin(node, catalog)
         if step is None:
             make_what_is_missing(self, task)
@@ -156,6 +161,10 @@ class Recording:
             names = ", ".join(task.replaced)
             step.note(replaced_inputs=names)
             step.keep_from_reuse(f"a hook replaced its inputs {names}")
+        now = stamps_of(node, catalog)
+        names = ", ".join(name for name, stamp in before.items() if now.get(name) != stamp)
+        if names:
+            step.keep_from_reuse(f"its inputs {names} were written while it ran")
         self._finish(step, node.outputs, catalog)
         return done
 
@@ -163,7 +172,7 @@ class Recording:
     def made_again(self, node: "Node", catalog: Any, why: str) -> Iterator[None]:
         """Record that a skipped node is executed after all, for its outputs in memory."""
         step = self._begin(node, catalog, again=why)
-        skipped = {name: self.shelf.get(name) for name in node.outputs}
+        skipped = {name: self.shelf.get(label(name)) for name in _in_memory(node, catalog)}
         try:
             yield
         except BaseException as error:
@@ -181,7 +190,7 @@ class Recording:
                 made = left_out
             # It stands for what was left out, so it counts as that for its readers.
             made.properties, made.made_by = left_out.properties, left_out.made_by
-            self.shelf.put(name, made)
+            self.shelf.put(label(name), made)
 
     def _is_done(self, node: "Node", catalog: Any) -> bool:
         """Whether the node will be skipped, as far as can be told beforehand."""
@@ -245,17 +254,19 @@ class Recording:
 
     def _declare(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
         for name in outputs:
-            file = output_of(name, dataset_of(catalog, name), self.project)
+            dataset = dataset_of(catalog, name)
+            file = output_of(name, dataset, self.project)
             if file is None:
-                step.output(name, value=InMemory(), properties={"dataset": label(name)})
+                known = {"dataset": label(name), "python_class": class_in_memory(dataset)}
+                step.output(name, value=InMemory(), properties=known)
             else:
                 step.output(name, file)
 
     def _leave(self, step: Step, outputs: Sequence[str]) -> None:
-        """Let the nodes that read what has no content to look at know what it is."""
+        """Let the nodes that read it know what it is."""
         for name in outputs:
-            if name in step.outputs and not step.outputs[name].digest:
-                self.shelf.put(name, step.outputs[name])
+            if name in step.outputs:
+                self.shelf.put(label(name), step.outputs[name])
 
     # The end
 
@@ -271,10 +282,13 @@ class Recording:
         finally:
             if self.running is not None:
                 self.running.end()
+            say_all(self.shelf)
             if self.shelf.directory is not None:
                 shutil.rmtree(self.shelf.directory, ignore_errors=True)
         if self.skips and self._run.run_id is not None:
             self._print_summary(self._run.run_id)
+        elif self.skips:
+            logger.info("the store was away, so all nodes ran; it is told of them later")
 
     def _print_summary(self, run_id: int) -> None:
         # Loaded when there is something to show.
@@ -308,11 +322,13 @@ def open_recording(
     """Begin to record a run.
 
     Raises:
-        HeadwaterError: the store cannot be opened.
+        HeadwaterError: the store cannot be opened, or worker processes could not ask it.
         OSError: the project's own store cannot be made.
     """
     directory = Path(run_params["project_path"])
     target = target_of(settings, directory)
+    if isinstance(catalog, SharedMemoryDataCatalog) and "://" not in target:
+        _check_fork()
     project = project_name(settings, directory)
     run_id, _ = key = key_of(run_params, catalog)
     # Two runs of the same millisecond are two.
@@ -327,7 +343,7 @@ def open_recording(
     run: Run = store_at(target).run(
         pipeline_of(project, run_params),
         name=name,
-        params=_shown(repeated["parameters"]),
+        params=_shown(flat(repeated["parameters"], "") if repeated["parameters"] else {}),
         parent=parent_run(project),
         steps={} if run_params.get("only_missing_outputs") else steps,
         source=directory,
@@ -342,12 +358,13 @@ def open_recording(
         strict=settings.strict,
         timeout_s=settings.timeout_s,
     )
-    shelves = None
+    shelf = Shelf()
     if isinstance(catalog, SharedMemoryDataCatalog):
-        shelves = Path(tempfile.mkdtemp(prefix="headwater-kedro-"))
+        shelf = Shelf(Path(tempfile.mkdtemp(prefix="headwater-kedro-")))
+    say_once(shelf)
     producers = {name: node for node in pipeline.nodes for name in node.outputs}
     known = Project(project, PACKAGE_NAME or "", settings, name)
-    recording = Recording(target, run.start(), Shelf(shelves), known, producers)
+    recording = Recording(target, run.start(), shelf, known, producers)
     if own is not None:
         try:
             recording.running = mark_running(own / "running", target, run.pipeline, name)
@@ -356,6 +373,18 @@ def open_recording(
     recording.nodes = [node.name for node in pipeline.nodes]
     recordings[key] = recording
     return recording
+
+
+def _check_fork() -> None:
+    method = os.environ.get("KEDRO_MP_CONTEXT")
+    if method not in ("fork", "spawn", "forkserver"):
+        method = multiprocessing.get_start_method()
+    supports = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "1").strip().lower()
+    if method == "fork" and supports in ("0", "false", "no", "off"):
+        raise FailedPrecondition(
+            f"GRPC_ENABLE_FORK_SUPPORT={supports} is set, with which worker processes that are forked hang "
+            "for ever when they ask a server; unset it, or set KEDRO_MP_CONTEXT=spawn"
+        )
 
 
 def _own_directory(project: Path, target: str) -> "Path | None":
@@ -370,8 +399,8 @@ def _own_directory(project: Path, target: str) -> "Path | None":
 
 def pipeline_names(run_params: Mapping[str, Any]) -> "list[str]":
     """Names of the pipelines of a run."""
-    # Kedro before 1.3 has one name.
-    return list(run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"])
+    # Kedro before 1.3 has one name. Later ones give several in no order, and their sum has none.
+    return sorted(run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"])
 
 
 def pipeline_of(project: str, run_params: Mapping[str, Any]) -> str:
@@ -397,7 +426,15 @@ def _repeated(settings: Settings, run_params: Mapping[str, Any], catalog: Any) -
         # The text of a runner has its address in memory.
         "runner": str(run_params.get("runner") or "").partition(" object at ")[0].lstrip("<"),
         "parameters": left_over(parameters, "", settings),
+        **_given_to_command(),
     }
+
+
+def _given_to_command() -> dict[str, Any]:
+    """What the command line of Kedro was given and does not pass on to runs."""
+    context = click.get_current_context(silent=True)
+    given = {} if context is None else context.params
+    return {name: given[name] for name in ("conf_source", "runner_params", "is_async") if given.get(name)}
 
 
 def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:

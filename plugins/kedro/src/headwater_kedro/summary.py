@@ -50,7 +50,7 @@ def print_summary(pipeline: str, run: str, summary: Sequence[NodeSummary]) -> No
         console = Console(stderr=True, width=_WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("node", overflow="fold")
-    table.add_column("", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
     table.add_column("why", overflow="fold")
     for one in summary:
         table.add_row(one.node, f"[{_STYLES[one.outcome]}]{one.outcome}[/]", _plain(one.why))

@@ -10,6 +10,7 @@ import kedro.runner.runner
 from kedro.runner.task import Task
 
 from headwater_kedro.recording import Recording, recordings
+from headwater_kedro.saying import say_once
 
 
 class RecordedTask(Task):
@@ -24,6 +25,7 @@ class RecordedTask(Task):
     def execute(self) -> Any:
         if self.recording is None:
             return super().execute()
+        say_once(self.recording.shelf)
         return self.recording.perform(self, super().execute)
 
     def _collect_inputs_from_hook(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # static there

@@ -172,7 +172,7 @@ def made_of_value(
     """An output that is a value: kept in the record if it is plain, otherwise only in memory."""
     text = keeping.plain_text(value)
     if text is None:
-        noted = {**properties, keeping.PYTHON_CLASS: keeping.class_name(value)}
+        noted = {keeping.PYTHON_CLASS: keeping.class_name(value), **properties}
         output = Output(name, type=type_ or "Value", properties=noted)
     else:
         content = digest_of_bytes(text.encode())

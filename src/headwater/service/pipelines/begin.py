@@ -331,6 +331,8 @@ def told(found: list[Difference]) -> str:
             texts.append(f"{one.component} is new ({_shown(one.new)})")
         elif one.new is None:
             texts.append(f"{one.component} is gone (was {_shown(one.old)})")
+        elif one.old.startswith("made:") and one.new.startswith("made:"):
+            texts.append(f"{one.component}, which is in memory, was made otherwise")
         else:
             texts.append(f"{one.component} changed from {_shown(one.old)} to {_shown(one.new)}")
     if len(found) > _SHOWN:
