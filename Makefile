@@ -15,7 +15,7 @@ KEDRO := .venv-kedro
 export HEADWATER_PEERS_PYTHON ?= $(abspath $(PEERS)/bin/python)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-kedro check lint types imports proto proto-check compat peers differential benchmark clean
+.PHONY: help setup demo demo-kedro test test-kedro check lint types imports proto proto-check compat peers differential benchmark clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,10 @@ demo: $(VENV)/.demo  ## run a training pipeline: all of it, nothing, what change
 $(VENV)/.demo: $(VENV)/.installed examples/training/requirements.txt
 	$(PIP) --requirement examples/training/requirements.txt
 	@touch $@
+
+demo-kedro: $(KEDRO)/.installed  ## run the Kedro project: all of it, nothing, what changed; trace its model back
+	cd examples/kedro && export DO_NOT_TRACK=1 PATH="$(abspath $(KEDRO))/bin:$$PATH" \
+	  && kedro run && kedro headwater run && kedro headwater run --params lag_days=2 && kedro headwater lineage model
 
 test: setup $(VENV)/.demo peers  ## run the tests; what could not run is named at the end
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)

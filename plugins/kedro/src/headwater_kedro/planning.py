@@ -87,8 +87,7 @@ class _Planning:
         found = self._run.step(node.name, check=check, **options).look_up()
         self._put(node, HIT if found.is_hit else RUN, found.why)
         for name, output in found.outputs.items():
-            if not output.digest:
-                self._shelf.put(name, output)
+            self._shelf.put(name.partition("@")[0], output)
 
     def _put(self, node: "Node", decision: str, why: str) -> None:
         self.planned[node.name] = PlannedNode(node.name, decision, why)

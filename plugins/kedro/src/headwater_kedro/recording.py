@@ -140,7 +140,7 @@ class Recording:
     def perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
         """What the task gives; recorded, and skipped if it may be and was done before."""
         node, catalog = task.node, task.catalog
-        if is_missing_something(task) and not self._is_done(node, catalog):
+        if is_missing_something(self, task) and not self._is_done(node, catalog):
             # Before it begins, so that it is recorded to have read what is made now.
             make_what_is_missing(self, task)
         before = stamps_of(node, catalog)

@@ -15,10 +15,13 @@ if TYPE_CHECKING:
     from headwater_kedro.tasks import RecordedTask
 
 
-def is_missing_something(task: "RecordedTask") -> bool:
-    """Whether data in memory that the node needs was left out."""
+def is_missing_something(recording: "Recording", task: "RecordedTask") -> bool:
+    """Whether data in memory that the node needs was left out, or is being made by somebody."""
+    makers = {name: task.ancestors[name] for name in task.node.inputs if name in task.ancestors}
+    # In this order, for what is made is there before it is told what it is.
     return any(
-        name in task.ancestors and not dataset_of(task.catalog, name).exists() for name in task.node.inputs
+        not dataset_of(task.catalog, name).exists() or recording.shelf.is_busy(maker.name)
+        for name, maker in makers.items()
     )
 
 

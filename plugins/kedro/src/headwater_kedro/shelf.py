@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from headwater.client.recording.locking import LockFile
+from headwater.client.recording.locking import LockFile, is_held
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +84,15 @@ class Shelf:
                 return
             with self._alone_among_processes(self._path("lock", name)):
                 yield
+
+    def is_busy(self, name: str) -> bool:
+        """Whether somebody is alone with this name."""
+        with self._guard:
+            lock = self._locks.setdefault(name, threading.RLock())
+        if not lock.acquire(blocking=False):
+            return True
+        lock.release()
+        return self.directory is not None and is_held(self._path("lock", name))
 
     @contextmanager
     def _alone_among_processes(self, path: Path) -> Iterator[None]:

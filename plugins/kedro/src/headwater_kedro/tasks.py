@@ -36,4 +36,4 @@ class RecordedTask(Task):
 
 def install() -> None:
     """Let Kedro's runners make recorded tasks."""
-    kedro.runner.runner.Task = RecordedTask  # type: ignore[misc]  # meant so
+    kedro.runner.runner.Task = RecordedTask  # type: ignore[attr-defined]  # Kedro only imports it there

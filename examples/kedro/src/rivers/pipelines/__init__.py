@@ -1,0 +1,1 @@
+"""From readings to levels (``gauges``), and from levels to a forecast (``forecast``)."""
