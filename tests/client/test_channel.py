@@ -166,3 +166,22 @@ def test_an_answer_that_is_too_large_says_what_to_do(tmp_path):
         with pytest.raises(errors.ResourceExhausted, match="raise max_message_bytes"):
             store.list_context_types()
     server.stop()
+
+
+def test_a_call_after_a_rest_is_answered_over_another_connection(faulty, transport):
+    resting = transport()
+    resting.call(*READ)
+
+    resting.rest()
+
+    assert resting.call(*READ) == rpc.GetContextsResponse()
+    assert faulty.calls == ["GetContexts"] * 2
+
+
+def test_a_transport_that_was_closed_stays_closed_after_a_rest(faulty, transport):
+    closed = transport()
+    closed.close()
+    closed.rest()
+
+    with pytest.raises(errors.Unavailable):
+        closed.call(*READ)

@@ -517,6 +517,28 @@ def test_an_object_of_a_step_that_was_begun_before_the_store_went_away_is_found(
     assert ends(store, used.id)["INPUT"] == ends(store, loaded.id)["OUTPUT"]
 
 
+@pytest.mark.parametrize("version", ["1", None], ids=["with fingerprint", "without fingerprint"])
+def test_a_plain_value_that_was_made_while_the_store_was_away_is_the_input_that_it_was(
+    connect, serving, proxy, version
+):
+    proxy.refuse()
+    client = connect(proxy.address)
+    clock = with_clock(client)
+    with client.run("churn", name="r") as run:
+        with run.step("load", version=version) as load:
+            number = load.output("number", value=7)
+        with run.step("use", inputs={"number": number}, version="1") as use:
+            use.output("n", value=1)
+    proxy.accept()
+    tell_all(client, clock)
+
+    store = direct(serving, connect)
+    loaded, used = executions(store, "load") + executions(store, "use")
+    assert ends(store, used.id)["INPUT"] == ends(store, loaded.id)["OUTPUT"]
+    with store.run("churn") as run, run.step("use", inputs={"number": number}, version="1") as again:
+        assert again.is_hit
+
+
 def test_what_a_run_says_after_it_was_ended_for_it_counts(connect, serving, proxy):
     client = connect(proxy.address)
     clock = with_clock(client)

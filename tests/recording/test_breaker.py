@@ -32,6 +32,7 @@ def test_a_new_one_allows_everything(breaker):
 def test_one_failure_at_once_is_forgiven(breaker):
     breaker.failed()
 
+    assert not breaker.is_silent
     assert not breaker.is_open
     assert breaker.allows()
 

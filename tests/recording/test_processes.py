@@ -382,3 +382,42 @@ with client.run("churn") as run:
     assert "cannot be asked" in said
     assert took_s < 15
     assert current_step() is None
+
+
+SILENT = """
+import multiprocessing, socket, sys
+from concurrent.futures import ProcessPoolExecutor
+import headwater
+
+with socket.create_server(("127.0.0.1", 0), backlog=100) as silent:
+    address = "127.0.0.1:%d" % silent.getsockname()[1]
+    client = headwater.connect(address)
+
+    def work(number):
+        with headwater.connect(address) as joined:
+            joined.run("p", name="r", join=True).start().step(f"s{number}", version="1").begin().finish()
+        return number
+
+    run = client.run("p", name="r").start()
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("fork")) as pool:
+        print(list(pool.map(work, range(3))))
+    run.finish()
+"""
+
+
+def test_workers_forked_while_grpc_tries_to_connect_to_a_silent_server_live(tmp_path):
+    """gRPC says when it was in the midst of something; a child may crash then, which it does not always."""
+    env = {**os.environ, "HEADWATER_SPOOL_DIR": str(tmp_path / "spool")}
+    programs = [
+        subprocess.Popen(
+            [sys.executable, "-c", SILENT],
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(4)
+    ]
+    said = [program.communicate(timeout=PATIENCE_S) for program in programs]
+
+    assert [(out, "skipping fork()" in errors) for out, errors in said] == [("[0, 1, 2]\n", False)] * 4

@@ -529,3 +529,20 @@ def test_the_current_run_and_step_are_known_inside_and_not_outside(client):
             assert current_step() is outer
         assert current_step() is None
     assert (current_run(), current_step()) == (None, None)
+
+
+def test_a_plain_value_is_an_input_by_its_content(client):
+    def use(number):
+        with client.run("churn") as run:
+            with run.step("load", version=str(number)) as load:
+                value = load.output("number", value=7) if load.must_run else load.outputs["number"]
+            with run.step("use", inputs={"number": value}, version="1") as step:
+                if step.must_run:
+                    step.output("n", value=1)
+        return step
+
+    first, second = use(1), use(2)
+
+    assert (first.is_hit, second.is_hit) == (False, True)
+    loaded, used = executions(client, "load")[0], executions(client, "use")[0]
+    assert ends(client, used.id)["INPUT"] == ends(client, loaded.id)["OUTPUT"]

@@ -238,10 +238,11 @@ print("\\n" + json.dumps(found))
 
 def test_a_run_is_named_by_its_number_its_name_the_beginning_of_it_or_its_pipeline(told_shop):
     with store_of(told_shop) as store:
-        first, second = [*store.runs("the_shop:__default__")][::-1][:2]
+        first, second, third = [*store.runs("the_shop:__default__")][::-1]
         prepared = next(store.runs("the_shop:prepare"))
         other = next(store.runs("the-shop:__default__"))
-    common = shared_beginning(first.run, second.run)
+    others = [first, third, prepared]
+    common = max((shared_beginning(second.run, one.run) for one in others), key=len)
 
     names = {
         str(first.run_id): first.run_id,
@@ -343,7 +344,8 @@ def test_a_version_is_found_by_its_name_or_the_beginning_of_it(told_shop):
     common = shared_beginning(*versions[:2])
 
     found = artifact(ask(told_shop, "lineage", f"model@{versions[0]}", "--json"))
-    by_beginning = ask(told_shop, "lineage", f"model@{versions[1][: len(common) + 1]}", "--json")
+    longest = max(common, shared_beginning(*versions[1:]), key=len)
+    by_beginning = ask(told_shop, "lineage", f"model@{versions[1][: len(longest) + 1]}", "--json")
 
     assert found["custom_properties"]["version"] == versions[0]
     assert artifact(by_beginning)["custom_properties"]["version"] == versions[1]
@@ -453,7 +455,16 @@ def failed_shop(shop):
     shop.write("conf/prod/parameters.yml", "rate: 5\n")
     kedro(shop, "run")
     shop.write("broken", "")
-    kedro(shop, "run", "--env=prod", "--pipeline=learn", "--params=size=3", "--runner=ThreadRunner", code=1)
+    kedro(
+        shop,
+        "run",
+        "--env=prod",
+        "--pipeline=learn",
+        "--params=size=3",
+        "--runner=ThreadRunner",
+        "--async",
+        code=1,
+    )
     (shop.path / "broken").unlink()
     return shop
 
@@ -478,9 +489,10 @@ def test_a_run_that_failed_is_repeated_with_all_that_it_was_told(failed_shop):
         "judge": "COMPLETE",
     }
     assert resumed["told"]["env"] == "prod"
-    assert resumed["told"]["parameters"] == {"size": 3, "rate": 5}
+    assert resumed["told"]["parameters"] == "size: 3\nrate: 5\n"
     assert resumed["told"]["runtime_params"] == {"size": 3}
     assert resumed["told"]["runner"].endswith(".ThreadRunner")
+    assert "is_async" in json.dumps(resumed["told"])
     assert failed_shop.read("data/report.txt") == "60 of 1"
 
     assert "left incomplete" in ask(failed_shop, "run", "--resume", code=1).error

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 import headwater
 
 CACHED = "--runner=headwater_kedro.CachedRunner"
@@ -161,7 +163,58 @@ def test_a_run_has_what_it_takes_to_repeat_it(project):
     told = json.loads(text)
     assert told["pipelines"] == ["__default__"]
     assert told["runtime_params"] == {"rate": 5}
-    assert told["parameters"] == {"rate": 5, "size": 2}
+    assert told["parameters"] == "size: 2\nrate: 5\n"
     assert told["to_nodes"] == ["train"]
     assert told["runner"].endswith("SequentialRunner")
     assert run.parameters == {"rate": 5, "size": 2}
+
+
+def test_what_is_left_out_takes_along_all_that_is_in_it_also_from_errors(project):
+    project.write("conf/base/headwater.yml", "parameters: {exclude: [api]}\n")
+    project.hold(
+        "def fetch(raw, token):\n    raise ValueError(f'refused: {token}')\n",
+        "node(nodes.fetch, ['raw', 'params:api.token'], 'report', name='fetch')",
+        "raw: {type: text.TextDataset, filepath: data/raw.txt}\n",
+        "api: {token: opensesame, host: here}\n",
+    )
+    project.run(fails=True)
+
+    (step,) = project.steps()
+    assert step.state == "FAILED"
+    assert "refused: ***" in step.error
+    everything = b"".join(path.read_bytes() for path in (project.path / ".headwater").rglob("*.db*"))
+    assert b"opensesame" not in everything
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("load_args: {version: 1}", "load_args: {version: 2}"),
+        ("load_args: {header: null}", "load_args: {}"),
+        ("load_args: {names: {0: a}}", "load_args: {names: {'0': a}}"),
+    ],
+)
+def test_each_option_of_a_load_decides(project, before, after):
+    project.write(
+        "src/shop/tables.py",
+        "from pathlib import Path\n"
+        "from kedro.io import AbstractDataset\n"
+        "class Table(AbstractDataset):\n"
+        "    def __init__(self, filepath, load_args=None):\n"
+        "        self._filepath, self.load_args = filepath, load_args\n"
+        "    def _load(self): return repr(self.load_args)\n"
+        "    def _save(self, data): pass\n"
+        "    def _describe(self): return {}\n",
+    )
+    catalog = "raw: {type: shop.tables.Table, filepath: data/raw.txt, ARGS}\n"
+    catalog += "report: {type: text.TextDataset, filepath: data/report.txt}\n"
+    project.hold(
+        "def keep(text):\n    return text\n",
+        "node(nodes.keep, 'raw', 'report', name='keep')",
+        catalog.replace("ARGS", before),
+    )
+    project.run(CACHED)
+    project.write("conf/base/catalog.yml", catalog.replace("ARGS", after))
+    project.run(CACHED)
+
+    assert project.states() == {"keep": RUN}

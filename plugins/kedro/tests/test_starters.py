@@ -224,6 +224,12 @@ from kedro.framework.project import pipelines
 with KedroSession.create(project_path=project) as session:
     catalog = session.load_context().catalog
 nodes = pipelines["__default__"].nodes
+
+def parts(path, value):
+    if not isinstance(value, dict):
+        return [(path, value)]
+    return [one for key in value for one in parts(f"{path}.{key}" if path else key, value[key])]
+
 json.dump({
     node.name: {
         "namespace": node.namespace,
@@ -231,8 +237,9 @@ json.dump({
         "inputs": sorted(name.partition("@")[0] for name in node.inputs
                          if name != "parameters" and not name.startswith("params:")),
         "outputs": sorted(name.partition("@")[0] for name in node.outputs),
-        "parameters": {name.removeprefix("params:"): catalog.load(name) for name in node.inputs
-                       if name == "parameters" or name.startswith("params:")},
+        "parameters": {path: value for name in node.inputs
+                       if name == "parameters" or name.startswith("params:")
+                       for path, value in parts(name.partition(":")[2], catalog.load(name))},
     }
     for node in nodes
 }, open(sys.argv[1], "w"))
@@ -246,8 +253,8 @@ def _graph_of_kedro(project) -> dict[str, dict]:
 
 
 def _plain(value: object) -> object:
-    """A parameter as a run is asked for it: lists and dicts are JSON."""
-    return json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
+    """A parameter as it was, of which the store has lists as JSON."""
+    return json.loads(value) if isinstance(value, str) and value[:1] == "[" else value
 
 
 def _graph_of_record(project) -> dict[str, dict]:

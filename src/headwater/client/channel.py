@@ -50,6 +50,7 @@ MOST_RETRIES = 4
 _PATIENCE_S = 30.0
 _FIRST_PAUSE_S = 0.1
 _LONGEST_PAUSE_S = 2.0
+_UNTIL_CLOSED_S = 0.05
 
 
 class GrpcTransport:
@@ -120,6 +121,7 @@ class GrpcTransport:
 
     def _attach(self, channel: grpc.Channel, timeout_s: float | None, *, repeats_writes: bool) -> None:
         self._process_id = os.getpid()
+        self._is_resting = False
         self.target = ""
         self._channel = channel
         self._timeout_s = timeout_s
@@ -179,12 +181,27 @@ class GrpcTransport:
         finally:
             messages.cancel()
 
-    def _be_own(self) -> None:
-        """In a forked child, leave the parent's channel alone and open another."""
-        if self._process_id == os.getpid() or self._open is None:
+    def rest(self) -> None:
+        """Break the connection. The next call makes another; calls in flight fail.
+
+        For a process that is about to fork while a server takes connections and says nothing: gRPC waits for
+        its first word in threads of its own, and a child that is forked meanwhile may crash.
+        """
+        if self._open is None or self._is_resting or self._process_id != os.getpid():
             return
-        # Neither closed nor collected: that would be the parent's to do.
-        _inherited.append(self._channel)
+        self._is_resting = True
+        self._channel.close()
+        # It is closed by those threads, and there is no way to wait for them.
+        time.sleep(_UNTIL_CLOSED_S)
+
+    def _be_own(self) -> None:
+        """After a rest open another channel; in a forked child too, which leaves its parent's alone."""
+        is_own = self._process_id == os.getpid()
+        if self._open is None or (is_own and not self._is_resting):
+            return
+        if not is_own:
+            # Neither closed nor collected: that would be the parent's to do.
+            _inherited.append(self._channel)
         target, was_closed = self.target, self._closed
         self._attach(self._open(), self._timeout_s, repeats_writes=self._repeats_writes)
         self.target = target

@@ -68,8 +68,10 @@ class Settings:
         return found
 
     def is_excluded(self, parameter: str) -> bool:
-        """Whether the parameter, named with dots, is left out."""
-        return any(fnmatchcase(parameter, pattern) for pattern in self.exclude)
+        """Whether the parameter, named with dots, is left out, or something that it is part of."""
+        parts = parameter.split(".")
+        names = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        return any(fnmatchcase(name, pattern) for pattern in self.exclude for name in names)
 
 
 def register(config_loader: Any) -> None:

@@ -17,9 +17,11 @@ from headwater.errors import InvalidRequest
 
 _LOCAL = ("", "file", "local")
 # Where it lies and how it is reached is no part of what a node sees.
+_SECRET = {"credentials", "storage_options"}
 _LEFT_OUT = {
     *("filepath", "path", "versioned", "version", "metadata"),
-    *("credentials", "con", "connection", "connection_string", "storage_options"),
+    *("con", "connection", "connection_string"),
+    *_SECRET,
 }
 
 
@@ -111,21 +113,34 @@ def settings_of(dataset: Any, *, of_input: bool) -> str:
     """
     inner = innermost(dataset)
     config = getattr(inner, "_init_args", None) or {}
-    kind, other = ("load", "save") if of_input else ("save", "load")
-    told = _told({key: value for key, value in config.items() if key not in (f"{other}_args", "fs_args")})
+    told = _decisive(config, of_input=of_input)
     # Of how its files are reached, the encoding decides, and no project or token.
-    told["open_args"] = _told((config.get("fs_args") or {}).get(f"open_args_{kind}") or {})
+    open_args = "open_args_load" if of_input else "open_args_save"
+    told["open_args"] = _whole((config.get("fs_args") or {}).get(open_args) or {})
     told["type"] = f"{type(inner).__module__}.{type(inner).__qualname__}"
     return hashlib.sha256(json.dumps(told, sort_keys=True, default=_text).encode()).hexdigest()
 
 
-def _told(config: Mapping[Any, Any]) -> dict[str, Any]:
-    """What is given at all, for a newer version of the class may take more; also further within."""
+def _decisive(config: Mapping[str, Any], *, of_input: bool) -> dict[str, Any]:
+    """What a dataset was made with. What is not given counts as not there: a newer class may take more."""
+    other = "save_args" if of_input else "load_args"
     return {
-        str(key): _told(value) if isinstance(value, Mapping) else value
+        key: _decisive(value, of_input=of_input)
+        if key == "dataset" and isinstance(value, Mapping)
+        else _whole(value)
         for key, value in config.items()
-        if value is not None and key not in _LEFT_OUT
+        if value is not None and key not in _LEFT_OUT and key not in (other, "fs_args")
     }
+
+
+def _whole(value: Any) -> Any:
+    """All of a value but credentials, of which even a digest would let a short one be guessed."""
+    if isinstance(value, Mapping):
+        # 0 and "0" are two keys, and JSON would make one of them.
+        return {repr(key): _whole(item) for key, item in value.items() if key not in _SECRET}
+    if isinstance(value, list | tuple):
+        return [_whole(item) for item in value]
+    return value
 
 
 def _text(value: object) -> str:

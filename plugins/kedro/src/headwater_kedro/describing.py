@@ -1,5 +1,6 @@
 """A node of Kedro in the words of headwater: a step with its inputs, parameters, code, and cache policy."""
 
+import copy
 import json
 import os
 from collections.abc import Mapping
@@ -136,12 +137,24 @@ def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list
     if place is None or is_missing(place):
         doubts.append(_unknown(name))
         return made or _without_content(project.name, name, name)
-    if made is not None and made.digest and "://" not in place:
-        # What this run has there, also if it is reused from where the project was before. An equal file of
-        # another run may have been made from something else. Whether it is equal is looked at anew.
-        made.uri = canonical_uri(Path(place))
+    if made is not None and made.digest and made.uri == _local_uri(place):
+        # What this run has there, and not an equal file of another run, made from something else. Whether it
+        # has been written since is looked at anew.
         return made
     return _file(name, dataset, place)
+
+
+def reused_at(output: Output, dataset: Any) -> Output:
+    """A reused output where a load reads it, which is elsewhere if the project was moved."""
+    place = place_of(dataset)
+    if output.digest and place is not None and _local_uri(place):
+        output = copy.copy(output)
+        output.uri = _local_uri(place)
+    return output
+
+
+def _local_uri(place: str) -> str:
+    return "" if "://" in place else canonical_uri(Path(place))
 
 
 def without_reading(given: Any) -> Any:

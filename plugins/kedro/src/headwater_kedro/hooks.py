@@ -51,7 +51,7 @@ class Hooks:
             from headwater_kedro.tasks import install
 
             recording = open_recording(settings, run_params, pipeline, catalog)
-            recording.secrets = secrets_in(self._credentials.pop(id(catalog), None))
+            recording.secrets |= secrets_in(self._credentials.pop(id(catalog), None))
         except Exception as error:
             if settings.strict:
                 raise
@@ -89,7 +89,9 @@ def _put_parameters(config_loader: Any) -> None:
     from headwater_kedro.config import read_settings
     from headwater_kedro.parameters import merged, only_left_out
 
-    own = only_left_out(config_loader["parameters"], "", read_settings(config_loader))
+    conf = config_loader["parameters"]
+    own = only_left_out(conf, "", read_settings(config_loader))
+    own.update({name: conf[name] for name in wishes.not_kept if name in conf})
     config_loader["parameters"] = merged(own, wishes.parameters or {})
 
 

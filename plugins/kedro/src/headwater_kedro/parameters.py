@@ -24,7 +24,8 @@ def path_of(dataset: str) -> str:
 def plain(value: Any) -> Any:
     """Models of Pydantic and dataclasses, as which Kedro gives typed parameters, as mappings."""
     if hasattr(value, "model_dump") and hasattr(type(value), "model_fields"):
-        return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+        names = [*type(value).model_fields, *(value.model_extra or {})]
+        return {name: plain(getattr(value, name)) for name in names}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {one.name: plain(getattr(value, one.name)) for one in dataclasses.fields(value)}
     if isinstance(value, Mapping):

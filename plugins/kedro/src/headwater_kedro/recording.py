@@ -1,7 +1,6 @@
 """One run of a pipeline, recorded: each node begins and finishes a step, or is skipped."""
 
 import atexit
-import json
 import logging
 import multiprocessing
 import os
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from kedro.framework.project import PACKAGE_NAME
 from kedro.io import SharedMemoryDataCatalog
 
@@ -21,6 +19,7 @@ import headwater
 from headwater.client import Run, Step
 from headwater.errors import FailedPrecondition, HeadwaterError, InvalidRequest
 from headwater.fingerprint import canonical
+from headwater_kedro import repeating
 from headwater_kedro.config import Settings, own_directory, project_name, target_of
 from headwater_kedro.datasets import class_in_memory, is_in_memory, label
 from headwater_kedro.describing import (
@@ -29,12 +28,13 @@ from headwater_kedro.describing import (
     dataset_of,
     describe,
     output_of,
+    reused_at,
     without_reading,
     wrong_with,
 )
 from headwater_kedro.orchestrators import facts, fitting, parent_run
-from headwater_kedro.parameters import flat, left_over, plain
-from headwater_kedro.redacting import redacted
+from headwater_kedro.parameters import flat, left_over, only_left_out, plain
+from headwater_kedro.redacting import redacted, secrets_in
 from headwater_kedro.remaking import is_missing_something, make_what_is_missing
 from headwater_kedro.running import RunningRun, end_killed, mark_running
 from headwater_kedro.saying import say_all, say_once
@@ -49,21 +49,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-RUN_PROPERTY = "kedro"
-"""Custom property of a run: as JSON, what it takes to repeat it."""
-_REPEATED = (
-    "env",
-    "tags",
-    "from_nodes",
-    "to_nodes",
-    "node_names",
-    "from_inputs",
-    "to_outputs",
-    "load_versions",
-    "namespaces",
-    "runtime_params",
-    "only_missing_outputs",
-)
 _LONGEST_PIPELINE = 100
 _LONGEST_QUESTION_S = 2.0
 
@@ -231,7 +216,7 @@ class Recording:
             logger.debug("the node could not be finished", exc_info=True)
             if step.is_open:
                 self._fail(step, error)
-        self._leave(step, outputs)
+        self._leave(step, outputs, catalog)
 
     def _fail(self, step: Step, error: BaseException) -> None:
         try:
@@ -262,11 +247,15 @@ class Recording:
             else:
                 step.output(name, file)
 
-    def _leave(self, step: Step, outputs: Sequence[str]) -> None:
+    def _leave(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
         """Let the nodes that read it know what it is."""
         for name in outputs:
-            if name in step.outputs:
-                self.shelf.put(label(name), step.outputs[name])
+            output = step.outputs.get(name)
+            if output is None:
+                continue
+            if step.is_hit:
+                output = reused_at(output, dataset_of(catalog, name))
+            self.shelf.put(label(name), output)
 
     # The end
 
@@ -336,14 +325,14 @@ def open_recording(
     own = _own_directory(directory, target)
     if own is not None:
         end_killed(own / "running", target, lambda: store_at(target))
-    repeated = _repeated(settings, run_params, catalog)
+    parameters = plain(dataset_of(catalog, "parameters").load()) if "parameters" in catalog else {}
     steps = {
         node.name: sorted(one.name for one in needed) for node, needed in pipeline.node_dependencies.items()
     }
     run: Run = store_at(target).run(
         pipeline_of(project, run_params),
         name=name,
-        params=_shown(flat(repeated["parameters"], "") if repeated["parameters"] else {}),
+        params=_shown(left_over(parameters, "", settings)),
         parent=parent_run(project),
         steps={} if run_params.get("only_missing_outputs") else steps,
         source=directory,
@@ -351,7 +340,7 @@ def open_recording(
             "kedro_run_id": run_id,
             "kedro_env": run_params.get("env") or "",
             "kedro_project": project,
-            RUN_PROPERTY: json.dumps(repeated, default=str),
+            repeating.PROPERTY: repeating.repeatable(settings, run_params, parameters),
             **({"resumes": wishes.resumes} if wishes.resumes else {}),
             **facts(),
         },
@@ -370,6 +359,7 @@ def open_recording(
             recording.running = mark_running(own / "running", target, run.pipeline, name)
         except OSError as error:
             logger.debug("nothing marks that this run is going on: %s", error)
+    recording.secrets = secrets_in(only_left_out(parameters, "", settings))
     recording.nodes = [node.name for node in pipeline.nodes]
     recordings[key] = recording
     return recording
@@ -397,50 +387,15 @@ def _own_directory(project: Path, target: str) -> "Path | None":
         return None
 
 
-def pipeline_names(run_params: Mapping[str, Any]) -> "list[str]":
-    """Names of the pipelines of a run."""
-    # Kedro before 1.3 has one name. Later ones give several in no order, and their sum has none.
-    return sorted(run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"])
-
-
 def pipeline_of(project: str, run_params: Mapping[str, Any]) -> str:
     """Name in the store of the pipelines of a run together."""
-    return fitting(f"{project}:{'+'.join(pipeline_names(run_params))}", _LONGEST_PIPELINE)
-
-
-def _repeated(settings: Settings, run_params: Mapping[str, Any], catalog: Any) -> dict[str, Any]:
-    """What it takes to repeat the run, as plain values."""
-    parameters = plain(catalog.load("parameters")) if "parameters" in catalog else {}
-    given = {name: run_params.get(name) for name in _REPEATED}
-    # Kedro 1.0 has other names for two of them.
-    given["runtime_params"] = given["runtime_params"] or run_params.get("extra_params")
-    given["namespaces"] = given["namespaces"] or run_params.get("namespace")
-    for key, value in given.items():
-        if isinstance(value, set | frozenset | tuple):
-            given[key] = sorted(value)
-    if given["runtime_params"]:
-        given["runtime_params"] = left_over(given["runtime_params"], "", settings)
-    return {
-        **given,
-        "pipelines": pipeline_names(run_params),
-        # The text of a runner has its address in memory.
-        "runner": str(run_params.get("runner") or "").partition(" object at ")[0].lstrip("<"),
-        "parameters": left_over(parameters, "", settings),
-        **_given_to_command(),
-    }
-
-
-def _given_to_command() -> dict[str, Any]:
-    """What the command line of Kedro was given and does not pass on to runs."""
-    context = click.get_current_context(silent=True)
-    given = {} if context is None else context.params
-    return {name: given[name] for name in ("conf_source", "runner_params", "is_async") if given.get(name)}
+    return fitting(f"{project}:{'+'.join(repeating.pipeline_names(run_params))}", _LONGEST_PIPELINE)
 
 
 def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Parameters as they can be recorded with a run; what cannot is shown as text."""
-    shown = {}
-    for name, value in parameters.items():
+    shown: dict[str, Any] = {}
+    for name, value in flat(parameters, "").items() if parameters else ():
         try:
             canonical(value, what=f"parameter {name!r}")
             shown[str(name)] = value

@@ -1,5 +1,6 @@
 """Data in memory that skipped nodes left out, made again for a node that runs."""
 
+import copy
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
@@ -48,14 +49,14 @@ def _make(recording: "Recording", task: "RecordedTask", maker: "Node", why: str)
                 made = _make(recording, task, further, f"{maker.name!r} needs {name!r}")
                 if not catalog.keep(name):
                     catalog.kept[name] = made.kept[name]
-    again: Any = catalog
+    again = catalog.as_catalog()
     with recording.made_again(maker, task.catalog, f"made again, because {why}, which is in memory only"):
         Task(maker, again, task.is_async, task.hook_manager, task.run_id, task.parallel).execute()
     return catalog
 
 
 class _OnlyMemory:
-    """A catalog for a node that is executed again: data that is not in memory stays as it is.
+    """How a catalog loads and saves for a node that is executed again: only what is in memory is saved.
 
     Kedro releases data in memory when the last reader that it knows of is done, which may be a skipped one
     at this moment. So what the node reads is kept here.
@@ -64,6 +65,12 @@ class _OnlyMemory:
     def __init__(self, catalog: Any) -> None:
         self._catalog = catalog
         self.kept: dict[str, Any] = {}
+
+    def as_catalog(self) -> Any:
+        """The catalog as hooks know it, which loads and saves so."""
+        changed = copy.copy(self._catalog)
+        changed.load, changed.save, changed.confirm = self._load, self._save, self._confirm
+        return changed
 
     def keep(self, name: str) -> bool:
         """Have the data ready to be loaded; whether it is there."""
@@ -75,13 +82,13 @@ class _OnlyMemory:
             return False
         return True
 
-    def load(self, name: str) -> Any:
-        return self.kept[name] if name in self.kept else self._catalog.load(name)
+    def _load(self, name: str, *args: Any, **kwargs: Any) -> Any:
+        return self.kept[name] if name in self.kept else self._catalog.load(name, *args, **kwargs)
 
-    def save(self, name: str, data: Any) -> None:
+    def _save(self, name: str, data: Any) -> None:
         if is_in_memory(dataset_of(self._catalog, name)):
             self.kept[name] = data
             self._catalog.save(name, data)
 
-    def confirm(self, name: str) -> None:
+    def _confirm(self, name: str) -> None:
         """Nothing new was read."""

@@ -4,6 +4,7 @@ The lock ends with the process, however it ends. So the next run of the project 
 killed before they could say how they ended, and closes them.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -68,9 +69,14 @@ def mark_running(directory: Path, target: str, pipeline: str, run: str) -> Runni
     beside = path.with_suffix(".new")
     descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
     lock(descriptor)
-    os.write(descriptor, json.dumps({"target": target, "pipeline": pipeline, "run": run}).encode())
+    os.write(descriptor, json.dumps({"store": _store_id(target), "pipeline": pipeline, "run": run}).encode())
     beside.replace(path)
     return RunningRun(path, descriptor)
+
+
+def _store_id(target: str) -> str:
+    # The URL of a database may hold a password.
+    return hashlib.sha256(target.encode()).hexdigest()
 
 
 def end_killed(directory: Path, target: str, store: Callable[[], Any]) -> None:
@@ -80,7 +86,7 @@ def end_killed(directory: Path, target: str, store: Callable[[], Any]) -> None:
             if is_held(path):
                 continue
             told = json.loads(path.read_bytes())
-            if told["target"] != target:
+            if told["store"] != _store_id(target):
                 continue
             store().end_run(told["pipeline"], told["run"], error=_KILLED)
             logger.info("run %s was killed; it is recorded as failed now", told["run"])

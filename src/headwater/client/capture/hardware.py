@@ -5,6 +5,7 @@ the same time in one process share the numbers, and memory that processes share 
 from time to time. It holds still for a fork and does not go on in the child.
 """
 
+import _thread
 import contextlib
 import os
 import threading
@@ -86,7 +87,8 @@ class Usage:
             self._start_high_water = high_water_bytes()
             self._add(resident_bytes(self._psutil), None)
             _measuring.add(self)
-            threading.Thread(target=self._run, name="headwater-usage", daemon=True).start()
+            # ``Thread.start`` would wait until it runs: longer than many a step takes, on a busy machine.
+            _thread.start_new_thread(self._run, ())
         return self
 
     def __exit__(

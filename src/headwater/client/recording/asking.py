@@ -148,7 +148,15 @@ def _input_of_output(
         found.artifact_id = output.artifact_id
     # A store that was away knows what is only in memory by what made it.
     found.uri = output.uri or output.found_by
-    if output.digest and local_path(output.uri) is not None and not (output.is_pickled and output.has_value):
+    if not output.uri and output.digest and output.artifact_id is None:
+        # It is found by what made it, which is all of its place, and known by its content.
+        found.component, found.digest = output.digest, ""
+    elif (
+        output.digest
+        and not (output.is_pickled and output.has_value)
+        and output.uri
+        and local_path(output.uri) is not None
+    ):
         _look_anew(found, name, output, storage_options)
     if not output.digest and output.made_by:
         found.component = f"{output.made_by}{output.properties.get(MADE_AGAIN, '')}"

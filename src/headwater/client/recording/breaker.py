@@ -37,11 +37,17 @@ class Breaker:
         self._pause_s = 0.0
         self._until = 0.0
         self._is_trying = False
+        self._is_silent = False
 
     @property
     def is_open(self) -> bool:
         """Whether the last that was heard of the store is that it is away."""
         return self._pause_s > 0
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the last that was asked ran out of time."""
+        return self._is_silent
 
     def allows(self) -> bool:
         """Whether to ask now. Who is told so when it is open has to say what became of it."""
@@ -57,11 +63,13 @@ class Breaker:
         """Note that the store answered."""
         with self._lock:
             self._failures, self._pause_s, self._is_trying = 0, 0.0, False
+            self._is_silent = False
 
     def failed(self, *, ran_out_of_time: bool = False) -> None:
         """Note that it did not."""
         with self._lock:
             self._failures += _ENOUGH if ran_out_of_time else 1
+            self._is_silent = ran_out_of_time
             was_trying, self._is_trying = self._is_trying, False
             if was_trying:
                 self._pause_s = min(2 * self._pause_s, self._longest_pause_s)

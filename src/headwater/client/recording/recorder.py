@@ -355,6 +355,10 @@ class Recorder:
 
     def before_fork(self) -> None:
         self._gate.close()
+        # Only gRPC's has threads, in which it waits for a server that says nothing.
+        rest = getattr(self._transport, "rest", None)
+        if rest is not None and self.breaker.is_silent:
+            rest()
 
     def after_fork_in_parent(self) -> None:
         self._gate.open()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import os
 from contextlib import contextmanager
 from itertools import islice
@@ -89,8 +90,16 @@ class Project:
         """Have a command of headwater's own answer about this store."""
         from headwater.cli import main
 
-        # It gives the exit code where Kedro's is not to end with it.
-        code = main.main([*question, "--target", self.target], prog_name="headwater", standalone_mode=False)
+        # It sets up logging as its own, which is Kedro's to do here.
+        handlers, level = logging.root.handlers, logging.root.level
+        try:
+            # It gives the exit code where Kedro's is not to end with it.
+            code = main.main(
+                [*question, "--target", self.target], prog_name="headwater", standalone_mode=False
+            )
+        finally:
+            logging.root.handlers = handlers
+            logging.root.setLevel(level)
         if code:
             click.get_current_context().exit(code)
 
@@ -188,7 +197,6 @@ class Project:
 
 def log_to_stderr() -> None:
     """Leave stdout to what the command answers: Kedro's logs go there."""
-    import logging
     import sys
 
     for handler in logging.root.handlers:

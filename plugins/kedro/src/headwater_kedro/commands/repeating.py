@@ -197,7 +197,8 @@ def _repeated(ctx: click.Context, resume: str, given: dict[str, Any]) -> dict[st
     name = f"{run.pipeline}/{run.run}"
     options = _with_choice(ctx, told, given, run.run)
     options = _with_runner(ctx, told, options)
-    wishes.parameters, wishes.resumes = told["parameters"], name
+    wishes.parameters, wishes.not_kept = told["parameters"], told["parameters_not_kept"]
+    wishes.resumes = name
     click.echo(f"repeats {name}, which is {run.state}", err=True)
     if run.state == "RUNNING":
         click.echo("it has not ended; if a process is at work on it, wait for that", err=True)
@@ -237,17 +238,20 @@ def _completed_by_others(store: Store) -> set[str]:
 def _told(store: Store, run: RunInfo) -> Mapping[str, Any]:
     """What Kedro was told when it made the run."""
     from headwater.client.values import plain_properties
+    from headwater_kedro.repeating import kept_parameters
 
     text = plain_properties(store.get_context(run.run_id).custom_properties).get("kedro")
     try:
-        told = json.loads(str(text))
-    except ValueError:
-        told = None
-    if not isinstance(told, dict) or not isinstance(told.get("parameters"), dict):
+        told: dict[str, Any] = json.loads(str(text))
+        told["parameters"] = kept_parameters(told)
+    except (ValueError, TypeError, AttributeError):
         raise click.ClickException(
             f"run {run.run} cannot be repeated: it was recorded by an older version of headwater-kedro, "
             "which did not keep its options; give them again: kedro headwater run ..."
-        )
+        ) from None
+    if told["parameters_not_kept"]:
+        names = ", ".join(told["parameters_not_kept"])
+        click.echo(f"these parameters are taken from conf, for no text stands for them: {names}", err=True)
     return told
 
 
