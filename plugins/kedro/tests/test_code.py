@@ -1,6 +1,9 @@
 """By which code a node ran, as it is recorded."""
 
 import subprocess
+from importlib.metadata import version
+
+import pytest
 
 import headwater
 
@@ -66,3 +69,31 @@ def test_a_node_whose_arguments_change_places_runs_again(project):
     assert project.states()["split"] == ["COMPLETE"]
     why = {step.step: step.why for step in project.steps()}
     assert "arguments" in why["split"]
+
+
+@pytest.mark.skipif(version("kedro") < "1.6", reason="Kedro has validators since 1.6")
+def test_the_code_of_a_validator_counts(project):
+    catalog = project.read("conf/base/catalog.yml")
+    project.write(
+        "conf/base/catalog.yml",
+        catalog.replace("data/raw.txt", "data/raw.txt, validator: shop.validators.check"),
+    )
+    project.write("src/shop/validators.py", "def check(data, **options):\n    return data\n")
+    project.run()
+    project.write("src/shop/validators.py", "def check(data, **options):\n    return data + ' 5'\n")
+    project.run("--runner=headwater_kedro.CachedRunner")
+
+    assert project.states()["clean"] == ["COMPLETE"]
+    assert project.read("data/rows.json").count("5") == 1
+
+
+def test_a_node_with_a_very_long_name_is_recorded_under_the_beginning_of_it(project):
+    name = "clean" * 60
+    registry = project.read("src/shop/pipeline_registry.py")
+    project.write("src/shop/pipeline_registry.py", registry.replace('name="clean"', f'name="{name}"'))
+    project.run()
+    project.run("--runner=headwater_kedro.CachedRunner")
+
+    (first, *_) = project.states()
+    assert (len(first), name.startswith(first[:180])) == (200, True)
+    assert set(map(tuple, project.states().values())) == {("CACHED",)}

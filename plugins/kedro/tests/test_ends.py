@@ -100,6 +100,32 @@ def test_a_run_that_goes_on_is_left_alone(project):
     assert states == {"keep": "COMPLETE", "other": "COMPLETE"}
 
 
+@pytest.mark.parametrize("runner", ["SequentialRunner", "ThreadRunner"])
+def test_a_run_that_is_interrupted_in_a_notebook_is_closed_while_the_kernel_lives(project, runner):
+    project.hold(
+        "def keep(text):\n    return text\n\ndef stop(text):\n    raise KeyboardInterrupt\n",
+        "node(nodes.keep, 'raw', 'kept', name='keep'), node(nodes.stop, 'kept', 'end', name='stop')",
+        "{raw: {type: text.TextDataset, filepath: data/raw.txt}}",
+    )
+    project.script(f"""
+from kedro.runner import {runner}
+import headwater_kedro.recording as recording
+
+for nodes in (None, ["keep"]):
+    with KedroSession.create(project) as session:
+        try:
+            session.run(runner={runner}(), node_names=nodes)
+        except KeyboardInterrupt:
+            print("interrupted")
+assert recording.recordings == {{}}
+assert list((project / ".headwater/running").iterdir()) == []
+""")
+
+    (again, _), (interrupted, states) = runs(project)
+    assert again.state == "COMPLETE"
+    assert (interrupted.state, states) == ("CANCELED", {"keep": "COMPLETE", "stop": "CANCELED"})
+
+
 @pytest.fixture(autouse=True)
 def no_orphans(project):
     yield

@@ -66,7 +66,7 @@ def place_of(dataset: Any) -> str | None:
 def place_of_saved(dataset: Any) -> str | None:
     """As ``place_of``, of what was just saved: with a pinned version a load would read another."""
     inner = innermost(dataset)
-    if getattr(inner, "_version", None) is None:
+    if not has_versions(dataset):
         return place_of(dataset)
     try:
         return _uri(inner, inner._get_versioned_path(inner.resolve_save_version()))
@@ -102,8 +102,12 @@ def options_of(dataset: Any) -> dict[str, Any]:
 
 def version_of(dataset: Any, place: str) -> str:
     """The version of a versioned dataset at ``place``; empty for others."""
-    is_versioned = getattr(innermost(dataset), "_version", None) is not None
-    return Path(place).parent.name if is_versioned else ""
+    return Path(place).parent.name if has_versions(dataset) else ""
+
+
+def has_versions(dataset: Any) -> bool:
+    """Whether each save has a place of its own."""
+    return getattr(innermost(dataset), "_version", None) is not None
 
 
 def settings_of(dataset: Any, *, of_input: bool) -> str:

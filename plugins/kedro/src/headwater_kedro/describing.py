@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kedro.utils import load_obj
+
 from headwater.client import File, Output
 from headwater.client.capture.code import code_digest
 from headwater.client.content import digest_of, digest_of_bytes
@@ -19,6 +21,7 @@ from headwater_kedro.config import CachePolicy, Settings
 from headwater_kedro.datasets import (
     declared_of,
     has_place,
+    has_versions,
     innermost,
     is_in_memory,
     label,
@@ -28,6 +31,7 @@ from headwater_kedro.datasets import (
     settings_of,
     version_of,
 )
+from headwater_kedro.orchestrators import fitting
 from headwater_kedro.parameters import flat, is_parameter, left_over, path_of, plain
 from headwater_kedro.shelf import Shelf
 
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
 NO_CACHE = "headwater.nocache"
 """Tag of a node that always runs."""
 PLAIN = "a plain run, in which nothing is skipped"
+_LONGEST_STEP = 200
 _WITHOUT_READING = {"on": "write", "write": "write", "read": "off", "off": "off"}
 
 
@@ -50,10 +55,17 @@ class Project:
     settings: Settings
     run: str
     """Name of the run, which tells data in memory from that of other runs."""
+    directory: "Path | None" = None
+    """Where the project keeps what is headwater's, if it can."""
 
 
 class InMemory:
     """Stands for data in memory, which is recorded without its content."""
+
+
+def step_name(node: "Node") -> str:
+    """What the node is called in the store."""
+    return fitting(node.name, _LONGEST_STEP)
 
 
 def dataset_of(catalog: Any, name: str) -> Any:
@@ -188,6 +200,17 @@ def _declared(project: Project, name: str, version: str) -> File:
     )
 
 
+def written_by(node: "Node", catalog: Any) -> "list[tuple[str, str]]":
+    """Names and places of the outputs that other runs may write too: not those that have versions."""
+    found = []
+    for name in node.outputs:
+        dataset = dataset_of(catalog, name)
+        place = None if is_in_memory(dataset) or has_versions(dataset) else place_of(dataset)
+        if place is not None:
+            found.append((name, place))
+    return found
+
+
 def output_of(name: str, dataset: Any, project: Project) -> "File | None":
     """Where a node left an output; ``None`` if that is in memory."""
     if is_in_memory(dataset):
@@ -220,10 +243,18 @@ def _settings(catalog: Any, name: str, project: Project, *, of_input: bool) -> s
         # How it loads and saves is part of what the node does.
         parts.append(code_digest(own).digest)
     # Kedro 1.6 and later check, and may change, what is loaded and saved.
-    validator = getattr(catalog, "validators", {}).get(name)
+    validator = getattr(catalog, "validator_specs", {}).get(name)
     if validator is not None:
-        parts.append(json.dumps(validator, sort_keys=True, default=str))
+        parts += [repr(validator), _code_of(validator.class_path)]
     return digest_of_bytes(" ".join(parts).encode()).digest
+
+
+def _code_of(path: str) -> str:
+    try:
+        return code_digest(load_obj(path)).digest
+    except Exception:
+        # Kedro says at the load what is wrong with it.
+        return ""
 
 
 def always_runs(node: "Node", settings: Settings) -> str:

@@ -10,7 +10,7 @@ from kedro.framework.project import PACKAGE_NAME
 from headwater.client import Output, Run
 from headwater_kedro.config import Settings, project_name
 from headwater_kedro.datasets import is_in_memory
-from headwater_kedro.describing import Project, always_runs, dataset_of, describe, wrong_with
+from headwater_kedro.describing import Project, always_runs, dataset_of, describe, step_name, wrong_with
 from headwater_kedro.recording import pipeline_of
 from headwater_kedro.shelf import Shelf
 
@@ -84,7 +84,7 @@ class _Planning:
         def check(hit: Mapping[str, Output]) -> dict[str, str]:
             return wrong_with(node, self._catalog, hit)
 
-        found = self._run.step(node.name, check=check, **options).look_up()
+        found = self._run.step(step_name(node), check=check, **options).look_up()
         self._put(node, HIT if found.is_hit else RUN, found.why)
         for name, output in found.outputs.items():
             self._shelf.put(name.partition("@")[0], output)

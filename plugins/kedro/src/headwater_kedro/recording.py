@@ -7,6 +7,7 @@ import os
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,7 +30,9 @@ from headwater_kedro.describing import (
     describe,
     output_of,
     reused_at,
+    step_name,
     without_reading,
+    written_by,
     wrong_with,
 )
 from headwater_kedro.orchestrators import facts, fitting, parent_run
@@ -41,6 +44,7 @@ from headwater_kedro.saying import say_all, say_once
 from headwater_kedro.shelf import Shelf
 from headwater_kedro.stamps import stamps_of
 from headwater_kedro.wishes import wishes
+from headwater_kedro.writing import Writing, writing
 
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
@@ -84,11 +88,13 @@ class Recording:
         self.running: RunningRun | None = None
         self.nodes: list[str] = []
         """Names of all nodes, in the order of the pipeline."""
+        self._opened_by = threading.get_ident()
+        self._performing: set[int] = set()
         self._run: Run | None = run
         self._producers = producers
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_run": None, "_producers": {}, "running": None}
+        return {**vars(self), "_run": None, "_producers": {}, "_performing": set(), "running": None}
 
     @property
     def run(self) -> Run:
@@ -124,6 +130,23 @@ class Recording:
 
     def perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
         """What the task gives; recorded, and skipped if it may be and was done before."""
+        self._performing.add(threading.get_ident())
+        try:
+            return self._perform(task, execute)
+        except BaseException as error:
+            if not isinstance(error, Exception) and len(self._performing) == 1:
+                # Of an interrupt Kedro tells nobody, and a notebook goes on after it.
+                self.close(error)
+            raise
+        finally:
+            self._performing.discard(threading.get_ident())
+
+    @property
+    def is_left_behind(self) -> bool:
+        """Whether the thread that began the run does something else by now: it was interrupted."""
+        return self._opened_by == threading.get_ident() and not self._performing
+
+    def _perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
         node, catalog = task.node, task.catalog
         if is_missing_something(self, task) and not self._is_done(node, catalog):
             # Before it begins, so that it is recorded to have read what is made now.
@@ -136,21 +159,23 @@ class Recording:
         if step.is_hit:
             self._finish(step, node.outputs, catalog)
             return node
-        try:
-            make_what_is_missing(self, task)
-            done = execute()
-        except BaseException as error:
-            self._fail(step, error)
-            raise
-        if task.replaced:
-            names = ", ".join(task.replaced)
-            step.note(replaced_inputs=names)
-            step.keep_from_reuse(f"a hook replaced its inputs {names}")
-        now = stamps_of(node, catalog)
-        names = ", ".join(name for name, stamp in before.items() if now.get(name) != stamp)
-        if names:
-            step.keep_from_reuse(f"its inputs {names} were written while it ran")
-        self._finish(step, node.outputs, catalog)
+        directory = self.project.directory
+        with writing(directory and directory / "writing", written_by(node, catalog)) as written:
+            try:
+                make_what_is_missing(self, task)
+                done = execute()
+            except BaseException as error:
+                self._fail(step, error)
+                raise
+            if task.replaced:
+                names = ", ".join(task.replaced)
+                step.note(replaced_inputs=names)
+                step.keep_from_reuse(f"a hook replaced its inputs {names}")
+            now = stamps_of(node, catalog)
+            names = ", ".join(name for name, stamp in before.items() if now.get(name) != stamp)
+            if names:
+                step.keep_from_reuse(f"its inputs {names} were written while it ran")
+            self._finish(step, node.outputs, catalog, written)
         return done
 
     @contextmanager
@@ -204,10 +229,18 @@ class Recording:
             return None
         return step
 
-    def _finish(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
+    def _finish(
+        self, step: Step, outputs: Sequence[str], catalog: Any, written: "Writing | None" = None
+    ) -> None:
         try:
             if not step.is_hit:
                 self._declare(step, outputs, catalog)
+            if written is not None:
+                for name in outputs:
+                    step.look_at(name)
+                names = ", ".join(written.met())
+                if names:
+                    step.keep_from_reuse(f"another run wrote {names} at the same time")
             step.finish()
         except Exception as error:
             if self.project.settings.strict:
@@ -235,7 +268,7 @@ class Recording:
             options.update(force=True, reason=again, outputs=_in_memory(node, catalog))
         else:
             options.update(check=lambda hit: wrong_with(node, catalog, hit))
-        return self.run.step(node.name, **options)  # type: ignore[no-any-return]  # a step where a name is given
+        return self.run.step(step_name(node), **options)  # type: ignore[no-any-return]  # a step where a name is given
 
     def _declare(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
         for name in outputs:
@@ -322,12 +355,16 @@ def open_recording(
     run_id, _ = key = key_of(run_params, catalog)
     # Two runs of the same millisecond are two.
     name = f"{run_id}-{secrets.token_hex(3)}"
+    for before, recording in list(recordings.items()):
+        if recording.is_left_behind:
+            del recordings[before]
+            recording.close(KeyboardInterrupt())
     own = _own_directory(directory, target)
     if own is not None:
         end_killed(own / "running", target, lambda: store_at(target))
     parameters = plain(dataset_of(catalog, "parameters").load()) if "parameters" in catalog else {}
     steps = {
-        node.name: sorted(one.name for one in needed) for node, needed in pipeline.node_dependencies.items()
+        step_name(node): sorted(map(step_name, needed)) for node, needed in pipeline.node_dependencies.items()
     }
     run: Run = store_at(target).run(
         pipeline_of(project, run_params),
@@ -352,7 +389,7 @@ def open_recording(
         shelf = Shelf(Path(tempfile.mkdtemp(prefix="headwater-kedro-")))
     say_once(shelf)
     producers = {name: node for node in pipeline.nodes for name in node.outputs}
-    known = Project(project, PACKAGE_NAME or "", settings, name)
+    known = Project(project, PACKAGE_NAME or "", settings, name, own)
     recording = Recording(target, run.start(), shelf, known, producers)
     if own is not None:
         try:
@@ -360,7 +397,7 @@ def open_recording(
         except OSError as error:
             logger.debug("nothing marks that this run is going on: %s", error)
     recording.secrets = secrets_in(only_left_out(parameters, "", settings))
-    recording.nodes = [node.name for node in pipeline.nodes]
+    recording.nodes = [step_name(node) for node in pipeline.nodes]
     recordings[key] = recording
     return recording
 
