@@ -97,3 +97,24 @@ def test_a_node_with_a_very_long_name_is_recorded_under_the_beginning_of_it(proj
     (first, *_) = project.states()
     assert (len(first), name.startswith(first[:180])) == (200, True)
     assert set(map(tuple, project.states().values())) == {("CACHED",)}
+
+
+def test_the_code_of_nested_classes_of_datasets_counts(project):
+    own = "from kedro_datasets.text import TextDataset\n\nclass Own(TextDataset):\n    def load(self):\n"
+    project.write("src/lib/__init__.py", "")
+    project.write("src/lib/own.py", own + "        return super().load()\n")
+    project.hold(
+        "def join(parts):\n    return ''.join(one() for one in parts.values())\n\n"
+        "def keep(text):\n    return text\n",
+        "node(nodes.join, 'parts', 'joined', name='join'), node(nodes.keep, 'joined', 'end', name='keep')",
+        "parts: {type: partitions.PartitionedDataset, path: data/parts, dataset: {type: lib.own.Own}}\n"
+        "joined: {type: text.TextDataset, filepath: data/joined.txt}\n"
+        "end: {type: lib.own.Own, filepath: data/end.txt}\n",
+    )
+    project.write("data/parts/one.txt", "1")
+    project.run()
+    project.write("src/lib/own.py", own + "        return super().load() + '.'\n")
+    project.run("--runner=headwater_kedro.CachedRunner")
+
+    assert project.states() == {"join": ["COMPLETE"], "keep": ["COMPLETE"]}
+    assert project.read("data/joined.txt") == "1."

@@ -503,7 +503,7 @@ def test_a_run_that_failed_is_repeated_with_all_that_it_was_told(failed_shop):
     # It had none, and the variable does not stand for it.
     assert repeated["told"]["env"] == "local"
     assert repeated["pipeline"] == "shop:__default__"
-    assert repeated["told"]["parameters"] == {"size": 2, "rate": 3}
+    assert repeated["told"]["parameters"] == "size: 2\nrate: 3\n"
     assert repeated["nodes"]["clean"] == "CACHED"
     assert failed_shop.read("data/report.txt") == "18 of 2"
 

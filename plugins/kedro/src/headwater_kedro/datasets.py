@@ -5,14 +5,16 @@ Kedro has no public way to ask where a dataset lies, so this reads what its data
 
 import hashlib
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kedro.io import CachedDataset
+from kedro.io import AbstractDataset, CachedDataset
 
 from headwater.client.capture.code import code_digest
+from headwater.client.capture.project import is_installed
 from headwater.errors import InvalidRequest
 
 _LOCAL = ("", "file", "local")
@@ -145,6 +147,27 @@ def _whole(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_whole(item) for item in value]
     return value
+
+
+def own_classes(dataset: Any) -> list[type]:
+    """The classes of the project, rather than of a distribution, that load and save it; nested ones too."""
+    found: list[type] = []
+    waiting: list[Any] = [type(innermost(dataset)), getattr(innermost(dataset), "_init_args", None)]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            # As the configuration names a class, which then was imported.
+            module, _, name = one.rpartition(".")
+            one = getattr(sys.modules.get(module), name, None)
+        if isinstance(one, type):
+            file = getattr(sys.modules.get(one.__module__), "__file__", None)
+            if file is not None and not is_installed(file):
+                found.append(one)
+        elif isinstance(one, Mapping):
+            waiting += [one[key] for key in ("dataset", "type") if key in one]
+        elif isinstance(one, AbstractDataset):
+            waiting += [type(innermost(one)), getattr(innermost(one), "_init_args", None)]
+    return found
 
 
 def _text(value: object) -> str:

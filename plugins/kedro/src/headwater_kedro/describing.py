@@ -22,10 +22,10 @@ from headwater_kedro.datasets import (
     declared_of,
     has_place,
     has_versions,
-    innermost,
     is_in_memory,
     label,
     options_of,
+    own_classes,
     place_of,
     place_of_saved,
     settings_of,
@@ -50,8 +50,6 @@ class Project:
     """What is the same for all nodes of a run. It goes along to worker processes."""
 
     name: str
-    package: str
-    """The name of its Python package; classes of datasets in it belong to the code of a node."""
     settings: Settings
     run: str
     """Name of the run, which tells data in memory from that of other runs."""
@@ -91,7 +89,7 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
         dataset = None if is_parameter(name) else dataset_of(catalog, name)
         if dataset is None or is_in_memory(dataset):
             continue
-        components[f"dataset:{name}"] = _settings(catalog, name, project, of_input=name in node.inputs)
+        components[f"dataset:{name}"] = _settings(catalog, name, of_input=name in node.inputs)
         if declared_of(dataset).cache is False:
             doubts.append(f"the catalog says not to cache {name!r}")
         elif name in node.outputs and not has_place(dataset) and not declared_of(dataset).version:
@@ -235,26 +233,27 @@ def is_missing(place: str) -> bool:
     return "://" not in place and not Path(place).exists()
 
 
-def _settings(catalog: Any, name: str, project: Project, *, of_input: bool) -> str:
+def _settings(catalog: Any, name: str, *, of_input: bool) -> str:
     dataset = dataset_of(catalog, name)
-    parts = [settings_of(dataset, of_input=of_input)]
-    own = type(innermost(dataset))
-    if project.package and own.__module__.partition(".")[0] == project.package:
-        # How it loads and saves is part of what the node does.
-        parts.append(code_digest(own).digest)
+    # How classes of the project load and save is part of what the node does.
+    parts = [settings_of(dataset, of_input=of_input), *map(_code_of, own_classes(dataset))]
     # Kedro 1.6 and later check, and may change, what is loaded and saved.
     validator = getattr(catalog, "validator_specs", {}).get(name)
     if validator is not None:
-        parts += [repr(validator), _code_of(validator.class_path)]
+        parts += [repr(validator), _code_of(_loaded(validator.class_path))]
     return digest_of_bytes(" ".join(parts).encode()).digest
 
 
-def _code_of(path: str) -> str:
+def _code_of(thing: Any) -> str:
+    return "" if thing is None else code_digest(thing).digest
+
+
+def _loaded(path: str) -> Any:
     try:
-        return code_digest(load_obj(path)).digest
+        return load_obj(path)
     except Exception:
         # Kedro says at the load what is wrong with it.
-        return ""
+        return None
 
 
 def always_runs(node: "Node", settings: Settings) -> str:

@@ -1,6 +1,7 @@
 """What Kedro calls: a run opens and closes with its pipeline. Nodes are ``tasks``'."""
 
 import logging
+import sys
 from typing import Any
 
 from kedro.framework.hooks import hook_impl
@@ -22,8 +23,11 @@ class Hooks:
     @hook_impl
     def after_context_created(self, context: Any) -> None:
         # Nothing is connected to here: it is called for `kedro catalog` and notebooks too.
-        from headwater_kedro.config import register
-
+        try:
+            from headwater_kedro.config import register
+        except ImportError as error:
+            logger.warning("headwater cannot be loaded, so nothing is recorded: %s", error)
+            return
         register(context.config_loader)
         self._loaders[str(context.project_path), context.env or ""] = context.config_loader
         if wishes.parameters is not None:
@@ -35,46 +39,47 @@ class Hooks:
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
-        from headwater_kedro.config import Settings, read_settings
-
-        settings = Settings()
+        is_strict = False
         try:
+            # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
+            from headwater_kedro.config import Settings, read_settings
+
             loader = self._loaders.get((str(run_params["project_path"]), run_params.get("env") or ""))
             settings = Settings() if loader is None else read_settings(loader)
+            is_strict = settings.strict
             if not settings.record:
                 if wishes.skips:
                     logger.warning("nothing is skipped: headwater.yml says record: false")
                 return
-            # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
             from headwater_kedro.recording import open_recording
             from headwater_kedro.redacting import secrets_in
             from headwater_kedro.tasks import install
 
             recording = open_recording(settings, run_params, pipeline, catalog)
             recording.secrets |= secrets_in(self._credentials.pop(id(catalog), None))
+            install()
         except Exception as error:
-            if settings.strict:
+            if is_strict:
                 raise
             # Recording is no reason for a run to fail.
             logger.warning("headwater does not record this run: %s", error)
             logger.debug("the recording could not be opened", exc_info=True)
-            return
-        install()
 
-    @hook_impl
+    # First, so that what hooks of others raise does not keep the run open.
+    @hook_impl(tryfirst=True)
     def after_pipeline_run(self, run_params: dict[str, Any], catalog: Any) -> None:
         _close(run_params, catalog, None)
 
-    @hook_impl
+    @hook_impl(tryfirst=True)
     def on_pipeline_error(self, error: Exception, run_params: dict[str, Any], catalog: Any) -> None:
         _close(run_params, catalog, error)
 
 
 def _close(run_params: dict[str, Any], catalog: Any, error: Exception | None) -> None:
-    from headwater_kedro.recording import key_of, recordings
-
-    recording = recordings.pop(key_of(run_params, catalog), None)
-    if recording is None:
+    # Nothing is open where it could not be loaded.
+    module = sys.modules.get("headwater_kedro.recording")
+    recording = module and module.recordings.pop(module.key_of(run_params, catalog), None)
+    if not recording:
         return
     try:
         recording.close(error)

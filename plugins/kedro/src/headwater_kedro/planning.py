@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.project import PACKAGE_NAME
-
 from headwater.client import Output, Run
 from headwater_kedro.config import Settings, project_name
 from headwater_kedro.datasets import is_in_memory
@@ -47,7 +45,7 @@ def plan_run(
     """
     name = project_name(settings, project_path)
     run: Run = store.run(pipeline_of(name, run_params), name="plan", capture=False)
-    planning = _Planning(run, Project(name, PACKAGE_NAME or "", settings, "plan"), pipeline, catalog)
+    planning = _Planning(run, Project(name, settings, "plan"), pipeline, catalog)
     for node in pipeline.nodes:
         planning.add(node)
     return list(planning.planned.values())
@@ -76,7 +74,7 @@ class _Planning:
         else:
             self._look_up(node)
         if self.planned[node.name].decision == RUN:
-            self._make_again(node, node)
+            self._make_again(node)
 
     def _look_up(self, node: "Node") -> None:
         options = describe(node, self._catalog, self._shelf, self._project, skips=True)
@@ -99,9 +97,13 @@ class _Planning:
         found = [(name, self._by_label.get(name.partition("@")[0])) for name in node.inputs]
         return [(name, maker) for name, maker in found if maker is not None]
 
-    def _make_again(self, node: "Node", reader: "Node") -> None:
-        for name, maker in self._makers(node):
-            if is_in_memory(dataset_of(self._catalog, name)) and self.planned[maker.name].decision == HIT:
-                why = f"{reader.name!r} needs {name!r}, which is in memory only"
-                self.planned[maker.name] = replace(self.planned[maker.name], decision=REMADE, why=why)
-                self._make_again(maker, maker)
+    def _make_again(self, reader: "Node") -> None:
+        waiting = [reader]
+        while waiting:
+            node = waiting.pop()
+            for name, maker in self._makers(node):
+                planned = self.planned[maker.name]
+                if planned.decision == HIT and is_in_memory(dataset_of(self._catalog, name)):
+                    why = f"{node.name!r} needs {name!r}, which is in memory only"
+                    self.planned[maker.name] = replace(planned, decision=REMADE, why=why)
+                    waiting.append(maker)

@@ -8,12 +8,11 @@ import secrets
 import shutil
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kedro.framework.project import PACKAGE_NAME
 from kedro.io import SharedMemoryDataCatalog
 
 import headwater
@@ -76,7 +75,7 @@ class Recording:
     """Made where the run begins. Sent to a worker process, it takes part in the run from there."""
 
     def __init__(
-        self, target: str, run: Run, shelf: Shelf, project: Project, producers: "Mapping[str, Node]"
+        self, target: str, run: Run, shelf: Shelf, project: Project, nodes: "Sequence[Node]"
     ) -> None:
         self.target = target
         self.pipeline, self.name = run.pipeline, run.name
@@ -91,10 +90,21 @@ class Recording:
         self._opened_by = threading.get_ident()
         self._performing: set[int] = set()
         self._run: Run | None = run
-        self._producers = producers
+        self._producers = {name: node for node in nodes for name in node.outputs}
+        self._consumers: dict[str, list[Node]] = {}
+        for node in nodes:
+            for name in node.inputs:
+                self._consumers.setdefault(name, []).append(node)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_run": None, "_producers": {}, "_performing": set(), "running": None}
+        return {
+            **vars(self),
+            "_run": None,
+            "_producers": {},
+            "_consumers": {},
+            "_performing": set(),
+            "running": None,
+        }
 
     @property
     def run(self) -> Run:
@@ -126,6 +136,11 @@ class Recording:
                     waiting.append(maker)
         return found
 
+    def readers(self, nodes: "Iterable[Node]") -> dict[str, list[str]]:
+        """By output of these nodes the names of the nodes that read it."""
+        outputs = [name for node in nodes for name in node.outputs]
+        return {name: [node.name for node in self._consumers.get(name, ())] for name in outputs}
+
     # A node
 
     def perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
@@ -140,6 +155,8 @@ class Recording:
             raise
         finally:
             self._performing.discard(threading.get_ident())
+            if self.skips:
+                self.shelf.put_done(task.node.name)
 
     @property
     def is_left_behind(self) -> bool:
@@ -388,9 +405,8 @@ def open_recording(
     if isinstance(catalog, SharedMemoryDataCatalog):
         shelf = Shelf(Path(tempfile.mkdtemp(prefix="headwater-kedro-")))
     say_once(shelf)
-    producers = {name: node for node in pipeline.nodes for name in node.outputs}
-    known = Project(project, PACKAGE_NAME or "", settings, name, own)
-    recording = Recording(target, run.start(), shelf, known, producers)
+    known = Project(project, settings, name, own)
+    recording = Recording(target, run.start(), shelf, known, pipeline.nodes)
     if own is not None:
         try:
             recording.running = mark_running(own / "running", target, run.pipeline, name)

@@ -1,6 +1,8 @@
 """Data in memory that skipped nodes left out, made again for a node that runs."""
 
 import copy
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from kedro.io import DatasetError
@@ -28,31 +30,44 @@ def is_missing_something(recording: "Recording", task: "RecordedTask") -> bool:
 
 def make_what_is_missing(recording: "Recording", task: "RecordedTask") -> None:
     """Make what the node needs. What others are making is waited for, so that it is made once in a run."""
-    for name in task.node.inputs:
-        maker = task.ancestors.get(name)
-        if maker is None:
-            continue
-        with recording.shelf.alone(maker.name):
-            if not dataset_of(task.catalog, name).exists():
-                _make(recording, task, maker, f"{task.node.name!r} needs {name!r}")
+
+    def is_awaited(name: str) -> bool:
+        return any(not recording.shelf.is_done(reader) for reader in task.readers.get(name, ()))
+
+    memory = _OnlyMemory(task.catalog, is_awaited)
+    # Not by recursion, for a chain may be long. Whoever needs it stands before what it needs.
+    needed = [(name, task.node) for name in task.node.inputs if name in task.ancestors]
+    with ExitStack() as locks:
+        held: dict[str, ExitStack] = {}
+        while needed:
+            name, reader = needed[-1]
+            maker = task.ancestors[name]
+            if maker.name not in held:
+                if _is_there(memory, name, reader, task):
+                    needed.pop()
+                    continue
+                # Before what it needs is made, so that others wait rather than make that too.
+                held[maker.name] = locks.enter_context(ExitStack())
+                held[maker.name].enter_context(recording.shelf.alone(maker.name))
+            further = [one for one in maker.inputs if one in task.ancestors and not memory.keep(one)]
+            if not _is_there(memory, name, reader, task):
+                if further:
+                    needed += [(one, maker) for one in further]
+                    continue
+                why = f"made again, because {reader.name!r} needs {name!r}, which is in memory only"
+                with recording.made_again(maker, task.catalog, why):
+                    again = memory.as_catalog()
+                    Task(maker, again, task.is_async, task.hook_manager, task.run_id, task.parallel).execute()
+            held.pop(maker.name).close()
+            needed.pop()
+            memory.keep_only({one for other, _ in needed for one in task.ancestors[other].inputs})
 
 
-def _make(recording: "Recording", task: "RecordedTask", maker: "Node", why: str) -> "_OnlyMemory":
-    """Execute a node again, after those that it needs."""
-    catalog = _OnlyMemory(task.catalog)
-    for name in maker.inputs:
-        further = task.ancestors.get(name)
-        if further is None:
-            continue
-        with recording.shelf.alone(further.name):
-            if not catalog.keep(name):
-                made = _make(recording, task, further, f"{maker.name!r} needs {name!r}")
-                if not catalog.keep(name):
-                    catalog.kept[name] = made.kept[name]
-    again = catalog.as_catalog()
-    with recording.made_again(maker, task.catalog, f"made again, because {why}, which is in memory only"):
-        Task(maker, again, task.is_async, task.hook_manager, task.run_id, task.parallel).execute()
-    return catalog
+def _is_there(memory: "_OnlyMemory", name: str, reader: "Node", task: "RecordedTask") -> bool:
+    if reader is task.node:
+        # It reads the catalog of Kedro.
+        return bool(dataset_of(task.catalog, name).exists())
+    return memory.keep(name)
 
 
 class _OnlyMemory:
@@ -62,8 +77,9 @@ class _OnlyMemory:
     at this moment. So what the node reads is kept here.
     """
 
-    def __init__(self, catalog: Any) -> None:
+    def __init__(self, catalog: Any, is_awaited: Callable[[str], bool]) -> None:
         self._catalog = catalog
+        self._is_awaited = is_awaited
         self.kept: dict[str, Any] = {}
 
     def as_catalog(self) -> Any:
@@ -74,6 +90,8 @@ class _OnlyMemory:
 
     def keep(self, name: str) -> bool:
         """Have the data ready to be loaded; whether it is there."""
+        if name in self.kept:
+            return True
         if not dataset_of(self._catalog, name).exists():
             return False
         try:
@@ -82,13 +100,19 @@ class _OnlyMemory:
             return False
         return True
 
+    def keep_only(self, names: "set[str]") -> None:
+        """Let go what nobody waits for."""
+        self.kept = {name: data for name, data in self.kept.items() if name in names}
+
     def _load(self, name: str, *args: Any, **kwargs: Any) -> Any:
         return self.kept[name] if name in self.kept else self._catalog.load(name, *args, **kwargs)
 
     def _save(self, name: str, data: Any) -> None:
         if is_in_memory(dataset_of(self._catalog, name)):
             self.kept[name] = data
-            self._catalog.save(name, data)
+            # What all readers are done with would stay to the end of the run: nobody releases it.
+            if self._is_awaited(name):
+                self._catalog.save(name, data)
 
     def _confirm(self, name: str) -> None:
         """Nothing new was read."""

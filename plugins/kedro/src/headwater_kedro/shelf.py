@@ -57,6 +57,14 @@ class Shelf:
                 packed = None
         return None if packed is None else pickle.loads(packed)
 
+    def put_done(self, node: str) -> None:
+        """The node will read nothing more."""
+        self.put(f"done {node}", True)
+
+    def is_done(self, node: str) -> bool:
+        """Whether that was said of the node."""
+        return self.get(f"done {node}") is not None
+
     def is_first(self, text: str) -> bool:
         """Whether nobody of the run asked this about the same text before."""
         if self.directory is not None:

@@ -20,6 +20,8 @@ class RecordedTask(Task):
         super().__init__(*args, **kwargs)
         self.recording: Recording | None = recordings.get((self.run_id or "", id(self.catalog)))
         self.ancestors = self.recording.ancestors(self.node, self.catalog) if self.recording else {}
+        makers = {maker.name: maker for maker in self.ancestors.values()}
+        self.readers = self.recording.readers(makers.values()) if self.recording else {}
         self.replaced: list[str] = []
 
     def execute(self) -> Any:

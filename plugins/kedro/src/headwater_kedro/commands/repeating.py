@@ -179,6 +179,15 @@ def _say_if_disabled() -> None:
         click.echo(f"nothing is recorded or skipped: settings.py disables the hooks of {_HOOKS}", err=True)
 
 
+def _never_skips(project: Project) -> str:
+    """Why runs of this project skip nothing; empty if they may."""
+    from kedro.framework.project import settings
+
+    if _HOOKS in settings.DISABLE_HOOKS_FOR_PLUGINS:
+        return f"settings.py disables the hooks of {_HOOKS}"
+    return "" if project.settings.record else "headwater.yml says record: false"
+
+
 # Resuming
 
 
@@ -359,8 +368,12 @@ def _show_plan(project: Project, options: Mapping[str, Any], *, as_json: bool) -
     from headwater.cli.run_words import counted
     from headwater_kedro.planning import DEPENDS, HIT, REMADE, RUN, PlannedNode, plan_run
 
+    _say_if_disabled()
     pipeline, catalog, run_params = _what_would_run(project, options)
-    if project.is_recorded:
+    never = _never_skips(project)
+    if never:
+        nodes = [PlannedNode(node.name, RUN, never) for node in pipeline.nodes]
+    elif project.is_recorded:
         with project.store() as store:
             nodes = plan_run(store, project.settings, project.path, pipeline, catalog, run_params=run_params)
     else:
@@ -388,6 +401,7 @@ def _what_would_run(project: Project, options: Mapping[str, Any]) -> tuple[Any, 
     from kedro.framework.session import KedroSession
     from kedro.io.core import generate_timestamp
     from kedro.pipeline import Pipeline
+    from kedro.runner import SequentialRunner
 
     runtime_params = options.get("params") or {}
     # Kedro 1.0 has no other class of sessions.
@@ -434,6 +448,9 @@ def _what_would_run(project: Project, options: Mapping[str, Any]) -> tuple[Any, 
             save_version=run_id,
             load_versions=options.get("load_versions") or None,
         )
+    if options.get("only_missing_outputs"):
+        # As every runner of Kedro does before it begins.
+        pipeline = SequentialRunner()._filter_pipeline_for_missing_outputs(pipeline, catalog)
     run_params = {
         "run_id": run_id,
         "project_path": project.path.as_posix(),
