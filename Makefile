@@ -43,14 +43,16 @@ test: setup $(VENV)/.demo peers  ## run the tests; what could not run is named a
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal $(PYTEST_ARGS)
 
 test-kedro: $(KEDRO)/.installed $(KEDRO)-oldest/.installed  ## run the tests of the Kedro plugin on the newest and the oldest Kedro
+	$(KEDRO)/bin/python -m mypy --strict plugins/kedro/src
 	$(KEDRO)/bin/python -m pytest --numprocesses auto plugins/kedro/tests $(PYTEST_ARGS)
 	$(KEDRO)-oldest/bin/python -m pytest --numprocesses auto plugins/kedro/tests $(PYTEST_ARGS)
 
-$(KEDRO)/.installed $(KEDRO)-oldest/.installed: pyproject.toml plugins/kedro/pyproject.toml
+$(KEDRO)/.installed $(KEDRO)-oldest/.installed: pyproject.toml plugins/kedro/pyproject.toml $(wildcard plugins/kedro/tests/*.txt)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable . --editable plugins/kedro \
-	  kedro$(if $(findstring oldest,$@),==1.0.0) kedro-datasets pytest pytest-xdist
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[svg]' --editable plugins/kedro \
+	  kedro$(if $(findstring oldest,$@),==1.0.0) --requirement plugins/kedro/tests/requirements.txt \
+	  $(if $(findstring oldest,$@),,--requirement plugins/kedro/tests/requirements-starters.txt)
 	@touch $@
 
 check: lint types imports proto-check  ## style, types, import contracts, freshness of generated code

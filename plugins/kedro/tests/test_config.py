@@ -1,10 +1,14 @@
 """What `conf/<env>/headwater.yml` and the catalog say, as runs obey it."""
 
 import json
+from pathlib import Path
 
 import pytest
+import yaml
+from headwater_kedro.config import parse_settings, target_of
 
 import headwater
+from headwater.errors import InvalidRequest
 
 CACHED = "--runner=headwater_kedro.CachedRunner"
 HIT, RUN = ["CACHED"], ["COMPLETE"]
@@ -218,3 +222,45 @@ def test_each_option_of_a_load_decides(project, before, after):
     project.run(CACHED)
 
     assert project.states() == {"keep": RUN}
+
+
+def test_the_order_of_keys_within_a_parameter_decides(project):
+    project.hold(
+        "def tell(raw, names, everything):\n    return ' '.join(names)\n",
+        "node(nodes.tell, ['raw', 'params:names', 'parameters'], 'report', name='tell')",
+        "raw: {type: text.TextDataset, filepath: data/raw.txt}\n"
+        "report: {type: text.TextDataset, filepath: data/report.txt}\n",
+        "names: {b: 1, a: 2}\nother: 3\n",
+    )
+    project.run(CACHED)
+    project.write("conf/base/parameters.yml", "other: 3\nnames: {b: 1, a: 2}\n")
+    project.run(CACHED)
+    same = project.states()
+    project.write("conf/base/parameters.yml", "names: {a: 2, b: 1}\nother: 3\n")
+    project.run(CACHED)
+
+    assert (same, project.states()) == ({"tell": HIT}, {"tell": RUN})
+    assert project.read("data/report.txt") == "a b"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("timeout_s: -1", "timeout_s is a number of seconds above 0, and not -1"),
+        ("address: somewhere", "headwater.yml: address is HOST:PORT or the URL of a database"),
+        ("cache: {nodes: {a: {polcy: off}}}", "there is no key 'polcy' in cache.nodes.a"),
+        ("skip: maybe", "skip is true or false, and not 'maybe'"),
+        ("parameters: [a]", "parameters holds keys and values, and not ['a']"),
+    ],
+)
+def test_what_cannot_be_is_said_with_brackets_and_all(text, says):
+    with pytest.raises(InvalidRequest) as refused:
+        target_of(parse_settings(yaml.safe_load(text)), Path("nowhere"))
+
+    assert says in str(refused.value)
+
+
+def test_brackets_stand_in_what_is_logged(project):
+    project.write("conf/base/headwater.yml", "parameters: [a]\n")
+
+    assert "and not ['a']" in " ".join(project.run().split())

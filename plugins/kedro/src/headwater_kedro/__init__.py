@@ -4,9 +4,22 @@ The hooks are found by Kedro itself. ``CachedRunner`` and its thread and paralle
 only record.
 """
 
+import logging
 from typing import Any
 
 __all__ = ["CachedParallelRunner", "CachedRunner", "CachedThreadRunner"]
+
+
+class _Plain(logging.Filter):
+    """Brackets in a message are brackets: Kedro's log would take them for markup."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.markup = False
+        return True
+
+
+for _name in ("headwater", "headwater_kedro"):
+    logging.getLogger(_name).addFilter(_Plain())
 
 
 def __getattr__(name: str) -> Any:

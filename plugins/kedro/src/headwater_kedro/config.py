@@ -105,6 +105,9 @@ def parse_settings(given: Mapping[str, Any]) -> Settings:
     for key in ("record", "skip", "strict"):
         if not isinstance(top.get(key, False), bool):
             raise InvalidRequest(f"headwater.yml: {key} is true or false, and not {top[key]!r}")
+    timeout_s = top.get("timeout_s")
+    if timeout_s is not None:
+        _check_positive(timeout_s, "timeout_s")
     for key in ("address", "project"):
         if not isinstance(top.get(key, ""), str):
             raise InvalidRequest(f"headwater.yml: {key} is a text, and not {top[key]!r}")
@@ -128,12 +131,8 @@ def _policy(given: Mapping[str, Any], where: str) -> CachePolicy:
     if policy is not None and policy not in _POLICIES:
         raise InvalidRequest(f"headwater.yml: {where}.policy is on, off, read or write, and not {policy!r}")
     max_age_s = given.get("max_age_s")
-    if max_age_s is not None and (
-        isinstance(max_age_s, bool) or not isinstance(max_age_s, int | float) or max_age_s <= 0
-    ):
-        raise InvalidRequest(
-            f"headwater.yml: {where}.max_age_s is a number of seconds above 0, not {max_age_s!r}"
-        )
+    if max_age_s is not None:
+        _check_positive(max_age_s, f"{where}.max_age_s")
     salt, environment = given.get("salt"), given.get("environment")
     return CachePolicy(
         policy,
@@ -141,6 +140,11 @@ def _policy(given: Mapping[str, Any], where: str) -> CachePolicy:
         None if salt is None else str(salt),
         None if environment is None else _texts(environment, f"{where}.environment"),
     )
+
+
+def _check_positive(given: Any, where: str) -> None:
+    if isinstance(given, bool) or not isinstance(given, int | float) or given <= 0:
+        raise InvalidRequest(f"headwater.yml: {where} is a number of seconds above 0, and not {given!r}")
 
 
 def _mapping(given: Any, where: str) -> dict[str, Any]:
@@ -173,8 +177,18 @@ def _texts(given: Any, where: str) -> tuple[str, ...]:
 
 
 def target_of(settings: Settings, project: Path) -> str:
-    """Where runs of the project are recorded: what the environment says, the file, or its own store."""
-    return os.environ.get(ADDRESS) or settings.address or own_store(project)
+    """Where runs of the project are recorded: what the environment says, the file, or its own store.
+
+    Raises:
+        InvalidRequest: it is neither ``HOST:PORT`` nor a URL.
+    """
+    told = {ADDRESS: os.environ.get(ADDRESS), "headwater.yml: address": settings.address}
+    for where, target in told.items():
+        if target:
+            if ":" not in target:
+                raise InvalidRequest(f"{where} is HOST:PORT or the URL of a database, and not {target!r}")
+            return target
+    return own_store(project)
 
 
 def own_store(project: Path) -> str:

@@ -32,7 +32,7 @@ from headwater_kedro.datasets import (
     version_of,
 )
 from headwater_kedro.orchestrators import fitting
-from headwater_kedro.parameters import flat, is_parameter, left_over, path_of, plain
+from headwater_kedro.parameters import flat, is_parameter, left_over, orders, path_of, plain
 from headwater_kedro.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -80,9 +80,10 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
     params: dict[str, Any] = {}
     components = {"arguments": _arguments(node)}
     doubts: list[str] = []
+    ordered: list[tuple[str, list[str]]] = []
     for name in dict.fromkeys(node.inputs):
         if is_parameter(name):
-            _add_parameter(params, name, catalog, project.settings, doubts)
+            ordered += _add_parameter(params, name, catalog, project.settings, doubts)
         else:
             inputs[name] = _input(name, dataset_of(catalog, name), shelf, project, doubts)
     for name in dict.fromkeys([*node.inputs, *node.outputs]):
@@ -94,6 +95,8 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
             doubts.append(f"the catalog says not to cache {name!r}")
         elif name in node.outputs and not has_place(dataset) and not declared_of(dataset).version:
             doubts.append(_unknown(name))
+    if ordered:
+        components["order of keys"] = digest_of_bytes(json.dumps(ordered).encode()).digest
     tags = dict.fromkeys(node.tags, "")
     if node.namespace:
         tags["namespace"] = node.namespace
@@ -117,18 +120,20 @@ def _arguments(node: "Node") -> str:
 
 def _add_parameter(
     params: dict[str, Any], name: str, catalog: Any, settings: Settings, doubts: list[str]
-) -> None:
+) -> list[tuple[str, list[str]]]:
+    """Add a parameter by its parts; in which order the keys of its mappings stand."""
     path = path_of(name)
     if path and settings.is_excluded(path):
-        return
+        return []
     # Not by the catalog, which would log each of them a second time.
     value = left_over(plain(dataset_of(catalog, name).load()), path, settings)
     try:
         canonical(value, what=f"parameter {path or name!r}")
     except InvalidRequest as error:
         doubts.append(str(error))
-        return
+        return []
     params.update(flat(value, path) if path or isinstance(value, Mapping) else {name: value})
+    return orders(value, path)
 
 
 def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list[str]) -> Any:
@@ -321,4 +326,8 @@ def _wrong_content(dataset: Any, recorded: Output) -> str:
         digest = ""
     if not digest:
         return f"is not there: nothing can be read at {shown}"
-    return "" if digest == recorded.digest else f"has other content now than was recorded, at {shown}"
+    if digest == recorded.digest:
+        return ""
+    if has_versions(dataset):
+        return f"has a newer version with other content than was recorded, at {shown}"
+    return f"has other content now than was recorded, at {shown}"

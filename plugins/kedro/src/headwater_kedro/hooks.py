@@ -8,7 +8,7 @@ from kedro.framework.hooks import hook_impl
 
 from headwater_kedro.wishes import wishes
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("headwater_kedro")
 
 
 class Hooks:

@@ -50,6 +50,22 @@ def flat(value: Any, path: str) -> dict[str, Any]:
     return found
 
 
+def orders(value: Any, path: str) -> list[tuple[str, list[str]]]:
+    """By mapping within a parameter its keys in their order, which a function may go by.
+
+    Not of the top of all parameters: Kedro reads their files in any order.
+    """
+    if isinstance(value, list):
+        return [found for index, item in enumerate(value) for found in orders(item, f"{path}.{index}")]
+    if not isinstance(value, Mapping):
+        return []
+    own = [(path, [repr(key) for key in value])] if path and len(value) > 1 else []
+    items = value.items() if path else sorted(value.items(), key=lambda item: repr(item[0]))
+    return own + [
+        found for key, item in items for found in orders(item, f"{path}.{key}" if path else str(key))
+    ]
+
+
 def left_over(value: Any, path: str, settings: Settings) -> Any:
     """A plain parameter without what ``settings`` leave out; ``path`` is what it is called."""
     if not settings.exclude:
@@ -82,9 +98,9 @@ def only_left_out(value: Any, path: str, settings: Settings) -> Any:
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """Both, nested ones too; of what both have that of ``over``."""
-    found = dict(under)
+    found = {**under, **over}
     for key, value in over.items():
-        below = found.get(key)
-        both = isinstance(value, Mapping) and isinstance(below, Mapping)
-        found[key] = merged(below, value) if both else value
+        below = under.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            found[key] = merged(below, value)
     return found

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
     from headwater_kedro.tasks import RecordedTask
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("headwater_kedro")
 
 _LONGEST_PIPELINE = 100
 _LONGEST_QUESTION_S = 2.0
@@ -326,6 +326,8 @@ class Recording:
                 shutil.rmtree(self.shelf.directory, ignore_errors=True)
         if self.skips and self._run.run_id is not None:
             self._print_summary(self._run.run_id)
+        elif error is not None and self._run.run_id is not None:
+            logger.info("'kedro headwater run --resume' goes on from there")
         elif self.skips:
             logger.info("the store was away, so all nodes ran; it is told of them later")
 

@@ -7,7 +7,7 @@ from kedro.runner import ParallelRunner, SequentialRunner, ThreadRunner
 
 from headwater_kedro.recording import recordings
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("headwater_kedro")
 
 
 class _Skipping:

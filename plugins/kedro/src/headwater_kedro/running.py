@@ -16,7 +16,7 @@ from typing import Any
 from headwater.client.recording.locking import is_held, lock, unlock
 from headwater.errors import FailedPrecondition, HeadwaterError, NotFound
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("headwater_kedro")
 
 _KILLED = "its process ended without a word: it was killed, or its machine stopped"
 

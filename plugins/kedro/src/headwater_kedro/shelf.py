@@ -13,7 +13,7 @@ from typing import Any
 
 from headwater.client.recording.locking import LockFile, is_held
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("headwater_kedro")
 
 _LOOKS_EVERY_S = 0.02
 

@@ -61,6 +61,8 @@ def print_summary(pipeline: str, run: str, summary: Sequence[NodeSummary]) -> No
     ]
     console.print(f"headwater: {', '.join(counts)} in run {_plain(run)} of {_plain(pipeline)}")
     console.print(table)
+    if any(one.outcome == FAILED for one in summary):
+        console.print("'kedro headwater run --resume' goes on from there")
 
 
 def _plain(text: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from headwater.client.recording.locking import LockFile, is_held
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("headwater_kedro")
 
 _MET = ".met"
 
