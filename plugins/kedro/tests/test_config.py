@@ -264,3 +264,10 @@ def test_brackets_stand_in_what_is_logged(project):
     project.write("conf/base/headwater.yml", "parameters: [a]\n")
 
     assert "and not ['a']" in " ".join(project.run().split())
+
+
+def test_a_strict_project_fails_also_where_another_setting_is_wrong(project):
+    project.write("conf/base/headwater.yml", "strict: true\nskpi: true\n")
+    said = project.run(fails=True)
+
+    assert "there is no key 'skpi'" in said

@@ -126,6 +126,30 @@ assert list((project / ".headwater/running").iterdir()) == []
     assert (interrupted.state, states) == ("CANCELED", {"keep": "COMPLETE", "stop": "CANCELED"})
 
 
+@pytest.mark.parametrize("runner", ["SequentialRunner", "ParallelRunner"])
+def test_a_run_that_a_hook_starts_leaves_the_one_around_it_open(project, runner):
+    project.write(
+        "src/shop/hooks.py",
+        "from pathlib import Path\n"
+        "from kedro.framework.hooks import hook_impl\n"
+        "from kedro.framework.session import KedroSession\n"
+        "class Prepares:\n"
+        "    done = False\n"
+        "    @hook_impl(trylast=True)\n"
+        "    def before_pipeline_run(self):\n"
+        "        if not self.done:\n"
+        "            self.done = True\n"
+        "            with KedroSession.create(project_path=Path.cwd()) as session:\n"
+        "                session.run(node_names=['clean'])\n",
+    )
+    project.write("src/shop/settings.py", "from shop.hooks import Prepares\nHOOKS = (Prepares(),)\n")
+    project.run(f"--runner={runner}")
+
+    (inner, _), (outer, states) = runs(project)
+    assert (inner.state, outer.state) == ("COMPLETE", "COMPLETE")
+    assert list(states.values()) == ["COMPLETE"] * 4
+
+
 @pytest.fixture(autouse=True)
 def no_orphans(project):
     yield

@@ -53,3 +53,24 @@ def test_neither_of_two_that_write_one_file_counts_what_is_there_as_its_own(proj
     why = {step.step: step.why for step in project.steps()}
     assert "another run wrote report at the same time" in why["tell"]
     assert list((project.path / ".headwater/writing").glob("*/*")) == []
+
+
+def test_a_directory_that_changes_while_a_node_reads_it_is_not_reused(project):
+    project.hold(
+        "import os\n"
+        "from pathlib import Path\n"
+        "def join(parts):\n"
+        "    if 'WRITES' in os.environ:\n"
+        "        Path('data/parts/one.txt').write_text('other')\n"
+        "    return ''.join(part() for part in parts.values())\n",
+        "node(nodes.join, 'parts', 'joined', name='join')",
+        "parts: {type: partitions.PartitionedDataset, path: data/parts, dataset: text.TextDataset}\n"
+        "joined: {type: text.TextDataset, filepath: data/joined.txt}\n",
+    )
+    project.write("data/parts/one.txt", "first")
+    project.run(CACHED, WRITES="1")
+    project.write("data/parts/one.txt", "first")
+    project.run(CACHED)
+
+    assert project.read("data/joined.txt") == "first"
+    assert project.states() == {"join": ["COMPLETE"]}

@@ -87,11 +87,15 @@ def read_settings(config_loader: Any) -> Settings:
     Raises:
         InvalidRequest: a key that there is not, or a value that cannot be.
     """
+    return parse_settings(read_file(config_loader))
+
+
+def read_file(config_loader: Any) -> dict[str, Any]:
+    """The content of ``headwater.yml``; empty where there is none."""
     try:
-        given = config_loader["headwater"]
+        return dict(config_loader["headwater"])
     except (MissingConfigException, KeyError):
-        return Settings()
-    return parse_settings(given)
+        return {}
 
 
 def parse_settings(given: Mapping[str, Any]) -> Settings:

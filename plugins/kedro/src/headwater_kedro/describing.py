@@ -31,7 +31,6 @@ from headwater_kedro.datasets import (
     settings_of,
     version_of,
 )
-from headwater_kedro.orchestrators import fitting
 from headwater_kedro.parameters import flat, is_parameter, left_over, orders, path_of, plain
 from headwater_kedro.shelf import Shelf
 
@@ -41,12 +40,11 @@ if TYPE_CHECKING:
 NO_CACHE = "headwater.nocache"
 """Tag of a node that always runs."""
 PLAIN = "a plain run, in which nothing is skipped"
-_LONGEST_STEP = 200
 _WITHOUT_READING = {"on": "write", "write": "write", "read": "off", "off": "off"}
 
 
 @dataclass(frozen=True)
-class Project:
+class Terms:
     """What is the same for all nodes of a run. It goes along to worker processes."""
 
     name: str
@@ -61,17 +59,12 @@ class InMemory:
     """Stands for data in memory, which is recorded without its content."""
 
 
-def step_name(node: "Node") -> str:
-    """What the node is called in the store."""
-    return fitting(node.name, _LONGEST_STEP)
-
-
 def dataset_of(catalog: Any, name: str) -> Any:
     """The dataset of this name, made by a factory or in memory where the catalog does not have it."""
     return catalog.get(name, fallback_to_runtime_pattern=True)
 
 
-def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skips: bool) -> dict[str, Any]:
+def describe(node: "Node", catalog: Any, shelf: Shelf, terms: Terms, *, skips: bool) -> dict[str, Any]:
     """The options of ``Run.step`` for a node. Looks where its inputs lie, and not into them.
 
     ``skips`` says whether the run skips what is proven done.
@@ -83,9 +76,9 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
     ordered: list[tuple[str, list[str]]] = []
     for name in dict.fromkeys(node.inputs):
         if is_parameter(name):
-            ordered += _add_parameter(params, name, catalog, project.settings, doubts)
+            ordered += _add_parameter(params, name, catalog, terms.settings, doubts)
         else:
-            inputs[name] = _input(name, dataset_of(catalog, name), shelf, project, doubts)
+            inputs[name] = _input(name, dataset_of(catalog, name), shelf, terms, doubts)
     for name in dict.fromkeys([*node.inputs, *node.outputs]):
         dataset = None if is_parameter(name) else dataset_of(catalog, name)
         if dataset is None or is_in_memory(dataset):
@@ -108,7 +101,7 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, project: Project, *, skip
         "tags": tags,
         "components": components,
         "description": str(node),
-        **_policy(node, doubts, project.settings, skips=skips),
+        **_policy(node, doubts, terms.settings, skips=skips),
     }
 
 
@@ -136,22 +129,22 @@ def _add_parameter(
     return orders(value, path)
 
 
-def _input(name: str, dataset: Any, shelf: Shelf, project: Project, doubts: list[str]) -> Any:
+def _input(name: str, dataset: Any, shelf: Shelf, terms: Terms, doubts: list[str]) -> Any:
     made = shelf.get(label(name))
     if is_in_memory(dataset):
         if made is None:
             doubts.append(f"nothing tells what {name!r}, which is in memory, was made by")
-            return _without_content(f"{project.name}/{project.run}", name, name)
+            return _without_content(f"{terms.name}/{terms.run}", name, name)
         if not (made.digest or made.made_by):
             doubts.append(f"{name!r} is in memory, and the node that makes it runs always")
         return made
     declared = declared_of(dataset).version
     if declared:
-        return _declared(project, name, declared)
+        return _declared(terms, name, declared)
     place = place_of(dataset)
     if place is None or is_missing(place):
         doubts.append(_unknown(name))
-        return made or _without_content(project.name, name, name)
+        return made or _without_content(terms.name, name, name)
     if made is not None and made.digest and made.uri == _local_uri(place):
         # What this run has there, and not an equal file of another run, made from something else. Whether it
         # has been written since is looked at anew.
@@ -195,9 +188,9 @@ def _without_content(where: str, name: str, shown: str) -> File:
     return File(f"kedro://{where}/{label(name)}", version=shown, properties={"dataset": label(name)})
 
 
-def _declared(project: Project, name: str, version: str) -> File:
+def _declared(terms: Terms, name: str, version: str) -> File:
     return File(
-        f"kedro://{project.name}/{label(name)}",
+        f"kedro://{terms.name}/{label(name)}",
         digest=digest_of_bytes(version.encode()).digest,
         properties={"dataset": label(name), "version": version},
     )
@@ -214,16 +207,16 @@ def written_by(node: "Node", catalog: Any) -> "list[tuple[str, str]]":
     return found
 
 
-def output_of(name: str, dataset: Any, project: Project) -> "File | None":
+def output_of(name: str, dataset: Any, terms: Terms) -> "File | None":
     """Where a node left an output; ``None`` if that is in memory."""
     if is_in_memory(dataset):
         return None
     declared = declared_of(dataset).version
     if declared:
-        return _declared(project, name, declared)
+        return _declared(terms, name, declared)
     place = place_of_saved(dataset) if has_place(dataset) else None
     if place is None:
-        return _without_content(project.name, name, name)
+        return _without_content(terms.name, name, name)
     return _file(name, dataset, place)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from kedro.framework.hooks import hook_impl
 
+from headwater_kedro.credentials import secrets_in
 from headwater_kedro.wishes import wishes
 
 logger = logging.getLogger("headwater_kedro")
@@ -17,8 +18,8 @@ class Hooks:
     def __init__(self) -> None:
         # By project and environment, since sessions of several may be open.
         self._loaders: dict[tuple[str, str], Any] = {}
-        # By catalog, for they are compared with what errors say and are never recorded.
-        self._credentials: dict[int, Any] = {}
+        # They are compared with what errors say, and are never recorded.
+        self._secrets: frozenset[str] = frozenset()
 
     @hook_impl
     def after_context_created(self, context: Any) -> None:
@@ -34,29 +35,31 @@ class Hooks:
             _put_parameters(context.config_loader)
 
     @hook_impl
-    def after_catalog_created(self, catalog: Any, conf_creds: dict[str, Any]) -> None:
-        self._credentials[id(catalog)] = conf_creds
+    def after_catalog_created(self, conf_creds: dict[str, Any]) -> None:
+        # Without imports of weight: it is called for `kedro catalog` and notebooks too.
+        self._secrets |= secrets_in(conf_creds)
 
     @hook_impl
     def before_pipeline_run(self, run_params: dict[str, Any], pipeline: Any, catalog: Any) -> None:
         is_strict = False
         try:
             # Loaded when something is run: Kedro imports its hooks for `kedro --help` too.
-            from headwater_kedro.config import Settings, read_settings
+            from headwater_kedro.config import parse_settings, read_file
 
             loader = self._loaders.get((str(run_params["project_path"]), run_params.get("env") or ""))
-            settings = Settings() if loader is None else read_settings(loader)
-            is_strict = settings.strict
+            given = {} if loader is None else read_file(loader)
+            # Also where the rest is not understood.
+            is_strict = given.get("strict") is True
+            settings = parse_settings(given)
             if not settings.record:
                 if wishes.skips:
                     logger.warning("nothing is skipped: headwater.yml says record: false")
                 return
-            from headwater_kedro.recording import open_recording
-            from headwater_kedro.redacting import secrets_in
+            from headwater_kedro.opening import open_recording
             from headwater_kedro.tasks import install
 
             recording = open_recording(settings, run_params, pipeline, catalog)
-            recording.secrets |= secrets_in(self._credentials.pop(id(catalog), None))
+            recording.secrets |= self._secrets
             install()
         except Exception as error:
             if is_strict:

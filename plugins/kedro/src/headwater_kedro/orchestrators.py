@@ -1,11 +1,10 @@
 """The run of an orchestrator that this run of Kedro is a task of, as its environment tells."""
 
-import hashlib
 import os
 
+from headwater_kedro.names import LONGEST_PIPELINE, LONGEST_RUN, fitting
+
 RUN_KEY = "HEADWATER_RUN_KEY"
-_LONGEST_PIPELINE = 100
-_LONGEST_RUN = 140
 _AIRFLOW = {
     "AIRFLOW_CTX_TASK_ID": "airflow_task_id",
     "AIRFLOW_CTX_TRY_NUMBER": "try_number",
@@ -29,7 +28,7 @@ def parent_run(project: str) -> "tuple[str, str] | None":
         run = os.environ.get("AIRFLOW_CTX_DAG_RUN_ID", "")
     if not pipeline or not run:
         return None
-    return fitting(pipeline, _LONGEST_PIPELINE), fitting(run, _LONGEST_RUN)
+    return fitting(pipeline, LONGEST_PIPELINE), fitting(run, LONGEST_RUN)
 
 
 def facts() -> dict[str, "int | str"]:
@@ -42,10 +41,3 @@ def facts() -> dict[str, "int | str"]:
         if text:
             found[name] = int(text) if text.lstrip("-").isdecimal() else text
     return found
-
-
-def fitting(name: str, longest: int) -> str:
-    """The name, cut and told apart by a digest where it is longer than a name may be."""
-    if len(name) <= longest:
-        return name
-    return f"{name[: longest - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from headwater.client import Output, Run
 from headwater_kedro.config import Settings, project_name
-from headwater_kedro.datasets import is_in_memory
-from headwater_kedro.describing import Project, always_runs, dataset_of, describe, step_name, wrong_with
-from headwater_kedro.recording import pipeline_of
+from headwater_kedro.datasets import is_in_memory, label
+from headwater_kedro.describing import Terms, always_runs, dataset_of, describe, wrong_with
+from headwater_kedro.names import pipeline_of, step_name
 from headwater_kedro.shelf import Shelf
 
 if TYPE_CHECKING:
@@ -45,26 +45,26 @@ def plan_run(
     """
     name = project_name(settings, project_path)
     run: Run = store.run(pipeline_of(name, run_params), name="plan", capture=False)
-    planning = _Planning(run, Project(name, settings, "plan"), pipeline, catalog)
+    planning = _Planning(run, Terms(name, settings, "plan"), pipeline, catalog)
     for node in pipeline.nodes:
         planning.add(node)
     return list(planning.planned.values())
 
 
 class _Planning:
-    def __init__(self, run: Run, project: Project, pipeline: Any, catalog: Any) -> None:
+    def __init__(self, run: Run, terms: Terms, pipeline: Any, catalog: Any) -> None:
         self.planned: dict[str, PlannedNode] = {}
         self._run = run
-        self._project = project
+        self._terms = terms
         self._catalog = catalog
         self._shelf = Shelf()
         self._producers = {name: node for node in pipeline.nodes for name in node.outputs}
         # By the name without transcoding, under which a reader may have another entry.
-        self._by_label = {name.partition("@")[0]: node for name, node in self._producers.items()}
+        self._by_label = {label(name): node for name, node in self._producers.items()}
 
     def add(self, node: "Node") -> None:
         """Decide on a node; those before it have been decided on."""
-        always = always_runs(node, self._project.settings)
+        always = always_runs(node, self._terms.settings)
         anew = [(name, maker) for name, maker in self._makers(node) if self._runs(maker)]
         if always:
             self._put(node, RUN, always)
@@ -77,7 +77,7 @@ class _Planning:
             self._make_again(node)
 
     def _look_up(self, node: "Node") -> None:
-        options = describe(node, self._catalog, self._shelf, self._project, skips=True)
+        options = describe(node, self._catalog, self._shelf, self._terms, skips=True)
 
         def check(hit: Mapping[str, Output]) -> dict[str, str]:
             return wrong_with(node, self._catalog, hit)
@@ -85,7 +85,7 @@ class _Planning:
         found = self._run.step(step_name(node), check=check, **options).look_up()
         self._put(node, HIT if found.is_hit else RUN, found.why)
         for name, output in found.outputs.items():
-            self._shelf.put(name.partition("@")[0], output)
+            self._shelf.put(label(name), output)
 
     def _put(self, node: "Node", decision: str, why: str) -> None:
         self.planned[node.name] = PlannedNode(node.name, decision, why)
@@ -94,7 +94,7 @@ class _Planning:
         return self.planned[node.name].decision in (RUN, DEPENDS)
 
     def _makers(self, node: "Node") -> "list[tuple[str, Node]]":
-        found = [(name, self._by_label.get(name.partition("@")[0])) for name in node.inputs]
+        found = [(name, self._by_label.get(label(name))) for name in node.inputs]
         return [(name, maker) for name, maker in found if maker is not None]
 
     def _make_again(self, reader: "Node") -> None:

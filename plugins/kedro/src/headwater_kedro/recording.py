@@ -2,46 +2,38 @@
 
 import atexit
 import logging
-import multiprocessing
 import os
-import secrets
 import shutil
-import tempfile
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from kedro.io import SharedMemoryDataCatalog
-
-import headwater
 from headwater.client import Run, Step
-from headwater.errors import FailedPrecondition, HeadwaterError, InvalidRequest
-from headwater.fingerprint import canonical
-from headwater_kedro import repeating
-from headwater_kedro.config import Settings, own_directory, project_name, target_of
+from headwater.errors import HeadwaterError, InvalidRequest
 from headwater_kedro.datasets import class_in_memory, is_in_memory, label
 from headwater_kedro.describing import (
     InMemory,
-    Project,
+    Terms,
     dataset_of,
     describe,
     output_of,
     reused_at,
-    step_name,
     without_reading,
     written_by,
     wrong_with,
 )
-from headwater_kedro.orchestrators import facts, fitting, parent_run
-from headwater_kedro.parameters import flat, left_over, only_left_out, plain
-from headwater_kedro.redacting import redacted, secrets_in
+from headwater_kedro.names import step_name
+from headwater_kedro.orchestrators import facts
+from headwater_kedro.redacting import redacted
 from headwater_kedro.remaking import is_missing_something, make_what_is_missing
-from headwater_kedro.running import RunningRun, end_killed, mark_running
-from headwater_kedro.saying import say_all, say_once
+from headwater_kedro.running import RunningRun
+from headwater_kedro.saying import say_all
 from headwater_kedro.shelf import Shelf
 from headwater_kedro.stamps import stamps_of
+from headwater_kedro.stores import store_at
 from headwater_kedro.wishes import wishes
 from headwater_kedro.writing import Writing, writing
 
@@ -52,42 +44,27 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("headwater_kedro")
 
-_LONGEST_PIPELINE = 100
-_LONGEST_QUESTION_S = 2.0
-
 recordings: "dict[tuple[str, int], Recording]" = {}
 """Open ones of this process, by run id and catalog, since two runs may begin in the same millisecond."""
-_stores: dict[tuple[int, str], Any] = {}
 _joined: dict[tuple[int, str, str], Run] = {}
-
-
-def store_at(target: str) -> Any:
-    """The store, opened once in each process."""
-    key = (os.getpid(), target)
-    if key not in _stores:
-        store = headwater.connect(target, lazy=True)
-        # Questions are not worth waiting for either; what runs tell has a limit of its own.
-        _stores[key] = store.with_timeout(_LONGEST_QUESTION_S)
-    return _stores[key]
 
 
 class Recording:
     """Made where the run begins. Sent to a worker process, it takes part in the run from there."""
 
-    def __init__(
-        self, target: str, run: Run, shelf: Shelf, project: Project, nodes: "Sequence[Node]"
-    ) -> None:
+    def __init__(self, target: str, run: Run, shelf: Shelf, terms: Terms, nodes: "Sequence[Node]") -> None:
         self.target = target
         self.pipeline, self.name = run.pipeline, run.name
         self.shelf = shelf
-        self.project = project
-        self.skips = project.settings.skip or wishes.skips
+        self.terms = terms
+        self.skips = terms.settings.skip or wishes.skips
         self.secrets: frozenset[str] = frozenset()
         """What must not stand in an error."""
         self.running: RunningRun | None = None
         self.nodes: list[str] = []
         """Names of all nodes, in the order of the pipeline."""
         self._opened_by = threading.get_ident()
+        self._caller = next(filter(_is_session, _frames()), None)
         self._performing: set[int] = set()
         self._run: Run | None = run
         self._producers = {name: node for node in nodes for name in node.outputs}
@@ -100,6 +77,7 @@ class Recording:
         return {
             **vars(self),
             "_run": None,
+            "_caller": None,
             "_producers": {},
             "_consumers": {},
             "_performing": set(),
@@ -112,7 +90,7 @@ class Recording:
         if self._run is None:
             key = (os.getpid(), self.pipeline, self.name)
             if key not in _joined:
-                settings = self.project.settings
+                settings = self.terms.settings
                 joined = store_at(self.target).run(
                     self.pipeline,
                     name=self.name,
@@ -160,8 +138,10 @@ class Recording:
 
     @property
     def is_left_behind(self) -> bool:
-        """Whether the thread that began the run does something else by now: it was interrupted."""
-        return self._opened_by == threading.get_ident() and not self._performing
+        """Whether what called the run is over without having said so: it was interrupted."""
+        if self._caller is None or self._opened_by != threading.get_ident():
+            return False
+        return all(frame is not self._caller for frame in _frames())
 
     def _perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
         node, catalog = task.node, task.catalog
@@ -176,7 +156,7 @@ class Recording:
         if step.is_hit:
             self._finish(step, node.outputs, catalog)
             return node
-        directory = self.project.directory
+        directory = self.terms.directory
         with writing(directory and directory / "writing", written_by(node, catalog)) as written:
             try:
                 make_what_is_missing(self, task)
@@ -238,7 +218,7 @@ class Recording:
                 step = self._step(node, catalog, again=again, unreadable=str(error)).begin()
             step.note(**facts())
         except Exception as error:
-            if self.project.settings.strict:
+            if self.terms.settings.strict:
                 raise
             # Whatever it is: recording is no reason for a node to fail.
             logger.warning("node %r runs without being recorded: %s", node.name, error)
@@ -260,7 +240,7 @@ class Recording:
                     step.keep_from_reuse(f"another run wrote {names} at the same time")
             step.finish()
         except Exception as error:
-            if self.project.settings.strict:
+            if self.terms.settings.strict:
                 raise
             logger.warning("the end of node %r could not be recorded: %s", step.name, error)
             logger.debug("the node could not be finished", exc_info=True)
@@ -277,7 +257,7 @@ class Recording:
 
     def _step(self, node: "Node", catalog: Any, *, again: "str | None" = None, unreadable: str = "") -> Step:
         """The node as a step, with what it is given."""
-        options = describe(node, catalog, self.shelf, self.project, skips=self.skips)
+        options = describe(node, catalog, self.shelf, self.terms, skips=self.skips)
         if unreadable:
             inputs = {name: without_reading(given) for name, given in options["inputs"].items()}
             options.update(inputs=inputs, cache="off", reason=unreadable)
@@ -290,7 +270,7 @@ class Recording:
     def _declare(self, step: Step, outputs: Sequence[str], catalog: Any) -> None:
         for name in outputs:
             dataset = dataset_of(catalog, name)
-            file = output_of(name, dataset, self.project)
+            file = output_of(name, dataset, self.terms)
             if file is None:
                 known = {"dataset": label(name), "python_class": class_in_memory(dataset)}
                 step.output(name, value=InMemory(), properties=known)
@@ -319,6 +299,9 @@ class Recording:
             else:
                 self._run.finish(state=_end_of(error), error=redacted(error, self.secrets))
         finally:
+            self._caller = None
+            for key in [key for key, one in recordings.items() if one is self]:
+                del recordings[key]
             if self.running is not None:
                 self.running.end()
             say_all(self.shelf)
@@ -343,6 +326,20 @@ class Recording:
         print_summary(self.pipeline, self.name, summarise(self.nodes, steps))
 
 
+def _frames() -> Iterator[FrameType]:
+    """Those that are being executed in this thread, the innermost first."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        yield frame
+        frame = frame.f_back
+
+
+def _is_session(frame: FrameType) -> bool:
+    """Whether it is a session of Kedro that runs a pipeline."""
+    module = str(frame.f_globals.get("__name__", ""))
+    return frame.f_code.co_name == "run" and module.startswith("kedro.framework.session")
+
+
 def _end_of(error: BaseException) -> str:
     return "FAILED" if isinstance(error, Exception) else "CANCELED"
 
@@ -355,108 +352,6 @@ def key_of(run_params: Mapping[str, Any], catalog: Any) -> tuple[str, int]:
     """What tells a run from all others of this process."""
     # Kedro 1.0 has another name for it.
     return str(run_params.get("run_id") or run_params.get("session_id") or ""), id(catalog)
-
-
-def open_recording(
-    settings: Settings, run_params: Mapping[str, Any], pipeline: Any, catalog: Any
-) -> Recording:
-    """Begin to record a run.
-
-    Raises:
-        HeadwaterError: the store cannot be opened, or worker processes could not ask it.
-        OSError: the project's own store cannot be made.
-    """
-    directory = Path(run_params["project_path"])
-    target = target_of(settings, directory)
-    if isinstance(catalog, SharedMemoryDataCatalog) and "://" not in target:
-        _check_fork()
-    project = project_name(settings, directory)
-    run_id, _ = key = key_of(run_params, catalog)
-    # Two runs of the same millisecond are two.
-    name = f"{run_id}-{secrets.token_hex(3)}"
-    for before, recording in list(recordings.items()):
-        if recording.is_left_behind:
-            del recordings[before]
-            recording.close(KeyboardInterrupt())
-    own = _own_directory(directory, target)
-    if own is not None:
-        end_killed(own / "running", target, lambda: store_at(target))
-    parameters = plain(dataset_of(catalog, "parameters").load()) if "parameters" in catalog else {}
-    steps = {
-        step_name(node): sorted(map(step_name, needed)) for node, needed in pipeline.node_dependencies.items()
-    }
-    run: Run = store_at(target).run(
-        pipeline_of(project, run_params),
-        name=name,
-        params=_shown(left_over(parameters, "", settings)),
-        parent=parent_run(project),
-        steps={} if run_params.get("only_missing_outputs") else steps,
-        source=directory,
-        properties={
-            "kedro_run_id": run_id,
-            "kedro_env": run_params.get("env") or "",
-            "kedro_project": project,
-            repeating.PROPERTY: repeating.repeatable(settings, run_params, parameters),
-            **({"resumes": wishes.resumes} if wishes.resumes else {}),
-            **facts(),
-        },
-        strict=settings.strict,
-        timeout_s=settings.timeout_s,
-    )
-    shelf = Shelf()
-    if isinstance(catalog, SharedMemoryDataCatalog):
-        shelf = Shelf(Path(tempfile.mkdtemp(prefix="headwater-kedro-")))
-    say_once(shelf)
-    known = Project(project, settings, name, own)
-    recording = Recording(target, run.start(), shelf, known, pipeline.nodes)
-    if own is not None:
-        try:
-            recording.running = mark_running(own / "running", target, run.pipeline, name)
-        except OSError as error:
-            logger.debug("nothing marks that this run is going on: %s", error)
-    recording.secrets = secrets_in(only_left_out(parameters, "", settings))
-    recording.nodes = [step_name(node) for node in pipeline.nodes]
-    recordings[key] = recording
-    return recording
-
-
-def _check_fork() -> None:
-    method = os.environ.get("KEDRO_MP_CONTEXT")
-    if method not in ("fork", "spawn", "forkserver"):
-        method = multiprocessing.get_start_method()
-    supports = os.environ.get("GRPC_ENABLE_FORK_SUPPORT", "1").strip().lower()
-    if method == "fork" and supports in ("0", "false", "no", "off"):
-        raise FailedPrecondition(
-            f"GRPC_ENABLE_FORK_SUPPORT={supports} is set, with which worker processes that are forked hang "
-            "for ever when they ask a server; unset it, or set KEDRO_MP_CONTEXT=spawn"
-        )
-
-
-def _own_directory(project: Path, target: str) -> "Path | None":
-    """The project's directory for what is headwater's; ``None`` where it is neither possible nor needed."""
-    try:
-        return own_directory(project)
-    except OSError:
-        if target.startswith("sqlite:"):
-            raise
-        return None
-
-
-def pipeline_of(project: str, run_params: Mapping[str, Any]) -> str:
-    """Name in the store of the pipelines of a run together."""
-    return fitting(f"{project}:{'+'.join(repeating.pipeline_names(run_params))}", _LONGEST_PIPELINE)
-
-
-def _shown(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as they can be recorded with a run; what cannot is shown as text."""
-    shown: dict[str, Any] = {}
-    for name, value in flat(parameters, "").items() if parameters else ():
-        try:
-            canonical(value, what=f"parameter {name!r}")
-            shown[str(name)] = value
-        except InvalidRequest:
-            shown[str(name)] = str(value)
-    return shown
 
 
 @atexit.register

@@ -9,7 +9,8 @@ import click
 import yaml
 
 from headwater_kedro.config import Settings
-from headwater_kedro.parameters import left_over
+from headwater_kedro.names import pipeline_names
+from headwater_kedro.parameters import flat, left_over, only_left_out
 
 PROPERTY = "kedro"
 """Custom property of a run: the text of ``repeatable``."""
@@ -29,12 +30,6 @@ _TOLD = (
 _TOLD_TO_COMMAND = ("conf_source", "runner_params", "is_async")
 
 
-def pipeline_names(run_params: Mapping[str, Any]) -> "list[str]":
-    """Names of the pipelines of a run."""
-    # Kedro before 1.3 has one name. Later ones give several in no order, and their sum has none.
-    return sorted(run_params.get("pipeline_names") or [run_params.get("pipeline_name") or "__default__"])
-
-
 def repeatable(settings: Settings, run_params: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
     """What a run has to be told to be this one again, as JSON; ``parameters`` are all that it has."""
     told = {name: run_params.get(name) for name in _TOLD}
@@ -44,7 +39,8 @@ def repeatable(settings: Settings, run_params: Mapping[str, Any], parameters: Ma
     for key, value in told.items():
         if isinstance(value, set | frozenset | tuple):
             told[key] = sorted(value)
-    told["runtime_params"] = left_over(told["runtime_params"] or {}, "", settings)
+    runtime_params = told["runtime_params"] or {}
+    told["runtime_params"] = kept_runtime_params(settings, runtime_params)
     text, not_kept = _exact(left_over(parameters, "", settings))
     # The command line of Kedro does not pass all that it is given on to runs.
     context = click.get_current_context(silent=True)
@@ -58,9 +54,27 @@ def repeatable(settings: Settings, run_params: Mapping[str, Any], parameters: Ma
             "runner": str(run_params.get("runner") or "").partition(" object at ")[0].lstrip("<"),
             "parameters": text,
             "parameters_not_kept": not_kept,
+            "runtime_params_left_out": left_out_names(settings, runtime_params),
         },
         default=str,
     )
+
+
+def kept_runtime_params(settings: Settings, runtime_params: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a run that may be recorded; nothing is left of where there was nothing else."""
+    return _without_empty(left_over(runtime_params, "", settings))
+
+
+def left_out_names(settings: Settings, runtime_params: Mapping[str, Any]) -> list[str]:
+    """Names, with dots, of those that may not."""
+    left_out = only_left_out(runtime_params, "", settings)
+    return sorted(flat(left_out, "")) if left_out else []
+
+
+def _without_empty(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Without mappings that hold nothing."""
+    said = {key: _without_empty(one) if isinstance(one, Mapping) else one for key, one in values.items()}
+    return {key: one for key, one in said.items() if one or not isinstance(one, Mapping)}
 
 
 def kept_parameters(told: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from headwater_kedro.parameters import is_parameter
 if TYPE_CHECKING:
     from kedro.pipeline.node import Node
 
-Stamp = tuple[str, int, int, int]
-"""Path, size, time of change and inode of a file."""
+Stamp = tuple[tuple[str, int, int, int], ...]
+"""Of each file its path, size, time of change and inode."""
+_MOST_FILES = 10_000
 
 
 def stamps_of(node: "Node", catalog: Any) -> dict[str, Stamp]:
@@ -25,9 +26,32 @@ def stamps_of(node: "Node", catalog: Any) -> dict[str, Stamp]:
         if place is None or "://" in place:
             continue
         try:
-            status = os.stat(place)  # noqa: PTH116  # a path of text, asked for at each node
+            stamp = _stamp(place)
         except OSError:
             continue
-        if stat.S_ISREG(status.st_mode):
-            found[name] = (place, status.st_size, status.st_mtime_ns, status.st_ino)
+        if stamp:
+            found[name] = stamp
     return found
+
+
+def _stamp(place: str) -> Stamp:
+    """That of a file, or of all files in a directory; empty for anything else, and for too many files."""
+    status = os.stat(place)  # noqa: PTH116  # a path of text, asked for at each node
+    if stat.S_ISREG(status.st_mode):
+        return (_of_file(place, status),)
+    found: list[tuple[str, int, int, int]] = []
+    waiting = [place] if stat.S_ISDIR(status.st_mode) else []
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir():
+                    waiting.append(entry.path)
+                else:
+                    found.append(_of_file(entry.path, entry.stat()))
+        if len(found) > _MOST_FILES:
+            return ()
+    return tuple(sorted(found))
+
+
+def _of_file(path: str, status: os.stat_result) -> tuple[str, int, int, int]:
+    return path, status.st_size, status.st_mtime_ns, status.st_ino
