@@ -15,7 +15,6 @@ from kedro.io import AbstractDataset, CachedDataset
 
 from headwater.client.capture.code import code_digest
 from headwater.client.capture.project import is_installed
-from headwater.errors import InvalidRequest
 
 _LOCAL = ("", "file", "local")
 # Where it lies and how it is reached is no part of what a node sees.
@@ -186,21 +185,21 @@ class Declared:
     """Whether nodes that read or make it are skipped."""
     version: str = ""
     """Counts in the place of its content, for what cannot be looked at."""
+    problem: str = ""
+    """Why that is not understood."""
 
 
 def declared_of(dataset: Any) -> Declared:
-    """What the catalog says of a dataset.
-
-    Raises:
-        InvalidRequest: a key that there is not.
-    """
+    """What the catalog says of a dataset."""
     metadata = getattr(innermost(dataset), "metadata", None) or getattr(dataset, "metadata", None)
     given = metadata.get("headwater") if isinstance(metadata, Mapping) else None
     if not isinstance(given, Mapping):
         return Declared()
     unknown = sorted(set(given) - {"cache", "version"})
+    cache, version = given.get("cache", True), given.get("version")
+    problem = ""
     if unknown:
-        raise InvalidRequest(
-            f"the catalog has a key {unknown[0]!r} below metadata: headwater:, which knows cache and version"
-        )
-    return Declared(given.get("cache", True) is not False, str(given.get("version") or ""))
+        problem = f"has a key {unknown[0]!r} below metadata: headwater:, which knows cache and version"
+    elif not isinstance(cache, bool):
+        problem = f"says cache: {cache!r} below metadata: headwater:, which is true or false"
+    return Declared(cache is True, "" if version is None else str(version), problem)

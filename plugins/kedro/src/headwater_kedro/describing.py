@@ -84,7 +84,9 @@ def describe(node: "Node", catalog: Any, shelf: Shelf, terms: Terms, *, skips: b
         if dataset is None or is_in_memory(dataset):
             continue
         components[f"dataset:{name}"] = _settings(catalog, name, of_input=name in node.inputs)
-        if declared_of(dataset).cache is False:
+        if declared_of(dataset).problem:
+            doubts.append(f"the catalog's {name!r} {declared_of(dataset).problem}")
+        elif not declared_of(dataset).cache:
             doubts.append(f"the catalog says not to cache {name!r}")
         elif name in node.outputs and not has_place(dataset) and not declared_of(dataset).version:
             doubts.append(_unknown(name))
@@ -143,7 +145,8 @@ def _input(name: str, dataset: Any, shelf: Shelf, terms: Terms, doubts: list[str
         return _declared(terms, name, declared)
     place = place_of(dataset)
     if place is None or is_missing(place):
-        doubts.append(_unknown(name))
+        is_gone = has_place(dataset)
+        doubts.append(f"there is nothing to read for {name!r}" if is_gone else _unknown(name))
         return made or _without_content(terms.name, name, name)
     if made is not None and made.digest and made.uri == _local_uri(place):
         # What this run has there, and not an equal file of another run, made from something else. Whether it

@@ -88,7 +88,7 @@ def open_recording(
         except OSError as error:
             logger.debug("nothing marks that this run is going on: %s", error)
     recording.secrets = secrets_in(only_left_out(parameters, "", settings))
-    recording.nodes = [step_name(node) for node in pipeline.nodes]
+    recording.nodes = [node.name for node in pipeline.nodes]
     recordings[key] = recording
     return recording
 

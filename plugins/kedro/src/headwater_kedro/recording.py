@@ -12,7 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from headwater.client import Run, Step
-from headwater.errors import HeadwaterError, InvalidRequest
+from headwater.errors import InvalidRequest
 from headwater_kedro.datasets import class_in_memory, is_in_memory, label
 from headwater_kedro.describing import (
     InMemory,
@@ -34,6 +34,7 @@ from headwater_kedro.saying import say_all
 from headwater_kedro.shelf import Shelf
 from headwater_kedro.stamps import stamps_of
 from headwater_kedro.stores import store_at
+from headwater_kedro.summary import FAILED, HIT, REMADE, RUN, from_shelf, print_summary
 from headwater_kedro.wishes import wishes
 from headwater_kedro.writing import Writing, writing
 
@@ -123,18 +124,25 @@ class Recording:
 
     def perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
         """What the task gives; recorded, and skipped if it may be and was done before."""
+        name = task.node.name
+        came_to = (FAILED, "")
         self._performing.add(threading.get_ident())
+        if self.skips:
+            self.shelf.put_begun(name)
         try:
-            return self._perform(task, execute)
+            done, came_to = self._perform(task, execute)
+            return done
         except BaseException as error:
+            came_to = (FAILED, redacted(error, self.secrets).strip().rpartition("\n")[2])
             if not isinstance(error, Exception) and len(self._performing) == 1:
                 # Of an interrupt Kedro tells nobody, and a notebook goes on after it.
+                self.shelf.put_done(name, came_to)
                 self.close(error)
             raise
         finally:
             self._performing.discard(threading.get_ident())
             if self.skips:
-                self.shelf.put_done(task.node.name)
+                self.shelf.put_done(name, came_to)
 
     @property
     def is_left_behind(self) -> bool:
@@ -143,7 +151,8 @@ class Recording:
             return False
         return all(frame is not self._caller for frame in _frames())
 
-    def _perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> Any:
+    def _perform(self, task: "RecordedTask", execute: Callable[[], Any]) -> tuple[Any, tuple[str, str]]:
+        """What the task gives, and what became of the node and why."""
         node, catalog = task.node, task.catalog
         if is_missing_something(self, task) and not self._is_done(node, catalog):
             # Before it begins, so that it is recorded to have read what is made now.
@@ -152,10 +161,11 @@ class Recording:
         step = self._begin(node, catalog)
         if step is None:
             make_what_is_missing(self, task)
-            return execute()
+            return execute(), (RUN, "it could not be recorded")
         if step.is_hit:
+            why = f"reuses execution {step.execution_id}"
             self._finish(step, node.outputs, catalog)
-            return node
+            return node, (HIT, why)
         directory = self.terms.directory
         with writing(directory and directory / "writing", written_by(node, catalog)) as written:
             try:
@@ -173,7 +183,7 @@ class Recording:
             if names:
                 step.keep_from_reuse(f"its inputs {names} were written while it ran")
             self._finish(step, node.outputs, catalog, written)
-        return done
+        return done, (RUN, step.why)
 
     @contextmanager
     def made_again(self, node: "Node", catalog: Any, why: str) -> Iterator[None]:
@@ -198,6 +208,7 @@ class Recording:
             # It stands for what was left out, so it counts as that for its readers.
             made.properties, made.made_by = left_out.properties, left_out.made_by
             self.shelf.put(label(name), made)
+        self.shelf.put_done(node.name, (REMADE, why))
 
     def _is_done(self, node: "Node", catalog: Any) -> bool:
         """Whether the node will be skipped, as far as can be told beforehand."""
@@ -305,25 +316,12 @@ class Recording:
             if self.running is not None:
                 self.running.end()
             say_all(self.shelf)
+            if self.skips:
+                print_summary(self.pipeline, self.name, from_shelf(self.nodes, self.shelf))
+            elif error is not None and self._run.run_id is not None:
+                logger.info("'kedro headwater run --resume' goes on from there")
             if self.shelf.directory is not None:
                 shutil.rmtree(self.shelf.directory, ignore_errors=True)
-        if self.skips and self._run.run_id is not None:
-            self._print_summary(self._run.run_id)
-        elif error is not None and self._run.run_id is not None:
-            logger.info("'kedro headwater run --resume' goes on from there")
-        elif self.skips:
-            logger.info("the store was away, so all nodes ran; it is told of them later")
-
-    def _print_summary(self, run_id: int) -> None:
-        # Loaded when there is something to show.
-        from headwater_kedro.summary import print_summary, summarise
-
-        try:
-            steps = list(store_at(self.target).steps(run_id, page_size=1000))
-        except HeadwaterError as error:
-            logger.debug("what became of the nodes cannot be shown: %s", error)
-            return
-        print_summary(self.pipeline, self.name, summarise(self.nodes, steps))
 
 
 def _frames() -> Iterator[FrameType]:

@@ -32,7 +32,7 @@ def make_what_is_missing(recording: "Recording", task: "RecordedTask") -> None:
     """Make what the node needs. What others are making is waited for, so that it is made once in a run."""
 
     def is_awaited(name: str) -> bool:
-        return any(not recording.shelf.is_done(reader) for reader in task.readers.get(name, ()))
+        return any(recording.shelf.done(reader) is None for reader in task.readers.get(name, ()))
 
     memory = _OnlyMemory(task.catalog, is_awaited)
     # Not by recursion, for a chain may be long. Whoever needs it stands before what it needs.

@@ -57,13 +57,22 @@ class Shelf:
                 packed = None
         return None if packed is None else pickle.loads(packed)
 
-    def put_done(self, node: str) -> None:
-        """The node will read nothing more."""
-        self.put(f"done {node}", True)
+    def put_begun(self, node: str) -> None:
+        """The node has begun."""
+        self.put(f"begun {node}", True)
 
-    def is_done(self, node: str) -> bool:
+    def is_begun(self, node: str) -> bool:
         """Whether that was said of the node."""
-        return self.get(f"done {node}") is not None
+        return self.get(f"begun {node}") is not None
+
+    def put_done(self, node: str, came_to: tuple[str, str]) -> None:
+        """The node will read nothing more; what became of it, and why."""
+        self.put(f"done {node}", came_to)
+
+    def done(self, node: str) -> "tuple[str, str] | None":
+        """What was said of the node; ``None`` if it has not ended."""
+        found: tuple[str, str] | None = self.get(f"done {node}")
+        return found
 
     def is_first(self, text: str) -> bool:
         """Whether nobody of the run asked this about the same text before."""

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.table import Table
-
 from headwater.client.run_info import StepInfo
+from headwater_kedro.shelf import Shelf
 
 RUN, HIT, REMADE, FAILED, NOT_REACHED = "run", "hit", "re-made", "failed", "not reached"
 _STYLES = {RUN: "yellow", HIT: "green", REMADE: "cyan", FAILED: "bold red", NOT_REACHED: "dim"}
@@ -43,8 +41,21 @@ def _summary(node: str, attempts: Sequence[StepInfo]) -> NodeSummary:
     return NodeSummary(node, REMADE if was_hit else RUN, last.why)
 
 
+def from_shelf(nodes: Sequence[str], shelf: Shelf) -> list[NodeSummary]:
+    """As ``summarise``, from what the nodes left on the shelf of their run: without asking the store."""
+    found = []
+    for node in nodes:
+        gone = (FAILED, "its process ended without a word") if shelf.is_begun(node) else (NOT_REACHED, "")
+        found.append(NodeSummary(node, *(shelf.done(node) or gone)))
+    return found
+
+
 def print_summary(pipeline: str, run: str, summary: Sequence[NodeSummary]) -> None:
     """Print the table on standard error."""
+    # Loaded when there is something to show.
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(stderr=True)
     if not console.is_terminal:
         console = Console(stderr=True, width=_WIDTH)
