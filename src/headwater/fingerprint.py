@@ -40,6 +40,7 @@ _PLAIN_NAMES = ("step", "code", "version", "salt")
 _NAMED_KINDS = ("parameter", "input", "environment", "output")
 _ORDER_OF_DIFFERENCES = ("code", "version", "salt", "environment", "parameter", "input", "output", "step")
 _FINGERPRINT = re.compile(r"hw[1-9][0-9]*:[0-9a-f]{64}")
+_MADE_AGAIN = re.compile(r"(made:hw[1-9][0-9]*:[0-9a-f]{64}#.+) by [0-9a-f-]{36}", re.DOTALL)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +50,11 @@ class Difference:
     component: str
     old: str | None
     new: str | None
+
+    @property
+    def is_made_again(self) -> bool:
+        """Whether it is an object in memory on both sides, made of the same by another execution."""
+        return None not in (self.old, self.new) and made_text(self.old or "") == made_text(self.new or "")
 
 
 def canonical(value: object, *, what: str) -> str:
@@ -131,6 +137,16 @@ def made_by(fingerprint: str, output: str) -> str:
     if not output:
         raise InvalidRequest(f"the output of {fingerprint!r} needs a name")
     return f"made:{fingerprint}#{output}"
+
+
+def made_text(text: str) -> str:
+    """The text of an input, without the attempt where it is in memory and was made again.
+
+    What was computed once more with the same fingerprint may be something else, so it counts as that; to
+    those who compare, it is what was made of the same.
+    """
+    found = _MADE_AGAIN.fullmatch(text)
+    return found[1] if found else text
 
 
 def differences(old: Mapping[str, str], new: Mapping[str, str]) -> list[Difference]:

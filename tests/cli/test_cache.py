@@ -52,6 +52,37 @@ def test_explaining_a_step_that_ran_shows_which_components_differ(run, churn):
     assert [line[:3] for line in parts[2][2:]] == [["2", "monday", "COMPLETE"]]
 
 
+def test_what_was_made_again_of_the_same_is_told_in_words_and_no_difference_of_runs(run, url):
+    class Table:
+        """What is only in memory."""
+
+    def load():
+        return Table()
+
+    def count(table):
+        return 1
+
+    with connect(url) as store:
+        for name in ("monday", "tuesday"):
+            # As plain runs of frameworks: they record, and skip nothing.
+            with store.run("churn", name=name, cache="write") as opened:
+                loaded = opened.step(load)()
+                opened.step(count)(loaded)
+        with store.run("churn", name="wednesday") as opened:
+            opened.step(count)(opened.step("load", force=True)(load)())
+
+    result = run("cache", "explain", "churn/wednesday/count", "--target", url)
+    parts = [table(part) for part in result.stdout.split("\n\n")]
+    again = "input:table, which is in memory, was made again by another execution"
+    assert dict(line for line in parts[0] if len(line) == 2)["ran because"] == again
+    assert parts[1][2][0] == "input:table"
+    assert parts[1][2][1].startswith("made:hw1:")
+    assert parts[1][2][2] == "made again by another execution"
+    assert (
+        "nothing else differs" in run("run", "diff", "churn/monday", "churn/tuesday", "--target", url).stdout
+    )
+
+
 def test_explaining_a_hit_says_whose_outputs_were_taken(run, churn):
     result = run("cache", "explain", "churn/tuesday/split", "--target", churn)
 

@@ -1,5 +1,6 @@
 """``headwater run list``, ``show``, ``diff``, ``plan`` and ``resume``."""
 
+import contextlib
 import json
 import os
 import pty
@@ -240,6 +241,31 @@ def test_showing_a_run_names_what_it_was_given_its_steps_and_why_they_ran(run, c
         ["7", "evaluate", "1", "FAILED", "300 ms", "input:model changed from sha256:of-3 to sha256:of-6"],
     ]
     assert parts[6][1:] == ERROR.splitlines()
+
+
+def test_what_failed_a_run_is_shown_once_where_it_is_what_failed_its_step(run, url):
+    def divide(number):
+        return 1 / number
+
+    for name, wraps in (("once", False), ("twice", True)):
+        with (
+            contextlib.suppress(ZeroDivisionError, ValueError),
+            connect(url) as store,
+            store.run("churn", name=name) as opened,
+        ):
+            try:
+                opened.step(divide)(0)
+            except ZeroDivisionError as error:
+                if wraps:
+                    raise ValueError("no number") from error
+                raise
+
+    once, twice = (run("run", "show", f"churn/{name}", "--target", url).stdout for name in ("once", "twice"))
+
+    assert once.count("ZeroDivisionError: division by zero") == 1
+    assert "error of divide\n" in once
+    assert "\nerror\n" not in once
+    assert twice.index("ValueError: no number") < twice.index("error of divide\n")
 
 
 def test_a_run_is_found_by_its_names_by_its_id_and_by_its_pipeline(run, churn):

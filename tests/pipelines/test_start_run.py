@@ -1,7 +1,7 @@
 """StartRun and FinishRun."""
 
 import pytest
-from pipelines.asking import Clock, Steps, everything, packed_struct, step
+from pipelines.asking import Clock, Steps, end, everything, packed_struct, step
 
 from headwater.client.values import to_value
 from headwater.errors import FailedPrecondition, InvalidRequest, NotFound
@@ -185,7 +185,7 @@ def test_a_run_that_ends_its_steps_fails_those_that_are_open(error: str, timed: 
     elsewhere = timed.begin(step("a", run="tuesday", lr=2))
     clock.now_ms += 500
 
-    answer = timed.finish_run(state=pp.FAILED, error=error, ends_steps=True)
+    answer = timed.finish_run(state=pp.FAILED, error=error, ends_steps=True, is_gone=True)
 
     assert answer.run_id == run.run_id
     assert sorted(answer.execution_ids) == [one.execution_id for one in open_]
@@ -194,11 +194,59 @@ def test_a_run_that_ends_its_steps_fails_those_that_are_open(error: str, timed: 
         assert timed.state(one.execution_id) == "FAILED"
         assert properties["end_ms"].int_value == clock.now_ms
         (told,) = timed.call("ListSteps", pp.ListStepsRequest(execution_ids=[one.execution_id])).steps
-        assert told.error == (error or "its run was ended")
+        assert told.error == (error or "its run ended before it was finished")
     assert (timed.state(done), timed.state(elsewhere.execution_id)) == ("COMPLETE", "RUNNING")
     tokens = [one.lease.token for one in open_]
     assert sorted(timed.renew(*tokens, elsewhere.lease.token).lost_tokens) == sorted(tokens)
     assert timed.begin(step("a", run="wednesday")).decision == pp.RUN
+
+
+@pytest.mark.parametrize("state", [pp.FAILED, pp.CANCELED], ids=pp.State.Name)
+def test_a_run_that_fails_ends_what_its_workers_left_open_and_keeps_its_own_error(
+    state: "pp.State.ValueType", steps: Steps
+) -> None:
+    steps.start(worker="host:1")
+    begun, late = step("a"), step("b", lr=2)
+    open_ = [steps.begin(one) for one in (begun, late)]
+
+    answer = steps.finish_run(state=state, error="ValueError: no", ends_steps=True)
+
+    assert sorted(answer.execution_ids) == [one.execution_id for one in open_]
+    told = steps.call("ListSteps", pp.ListStepsRequest(execution_ids=answer.execution_ids)).steps
+    assert {one.error for one in told} == {"its run ended before it was finished"}
+    (run,) = steps.call("ListRuns", pp.ListRunsRequest()).runs
+    assert (run.state, run.error) == (state, "ValueError: no")
+    assert steps.begin(step("a", run="tuesday")).decision == pp.RUN
+    # What a worker that was not killed says all the same counts.
+    assert steps.finish(end(late)).lease_was_lost
+    assert steps.begin(step("b", run="tuesday", lr=2)).decision == pp.HIT
+
+
+def test_a_run_that_is_complete_does_not_end_steps(steps: Steps) -> None:
+    begun = steps.begin(step())
+
+    with pytest.raises(InvalidRequest, match="a run that is COMPLETE does not end its steps"):
+        steps.finish_run(state=pp.COMPLETE, ends_steps=True)
+
+    assert steps.state(begun.execution_id) == "RUNNING"
+
+
+@pytest.mark.parametrize("state", [pp.COMPLETE, pp.FAILED, pp.CANCELED], ids=pp.State.Name)
+def test_nobody_waits_for_a_step_whose_run_was_closed(state: "pp.State.ValueType", steps: Steps) -> None:
+    left = step()
+    begun = steps.begin(left)
+    assert steps.begin(step(run="tuesday")).decision == pp.WAIT
+    steps.finish_run(state=state)
+
+    (would,) = steps.look_up(step(run="tuesday"))
+    explained = steps.call("ExplainStep", pp.ExplainStepRequest(step=step(run="tuesday")))
+    answer = steps.begin(step(run="tuesday"))
+
+    assert would.decision == explained.decision == answer.decision == pp.RUN
+    assert answer.miss.why == pp.Miss.NEVER_COMPLETED
+    assert steps.state(begun.execution_id) == "RUNNING"
+    steps.finish(end(left))
+    assert steps.begin(step(run="wednesday")).execution_id == begun.execution_id
 
 
 def test_a_run_that_is_closed_already_ends_the_steps_that_are_open_once(steps: Steps) -> None:

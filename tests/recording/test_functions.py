@@ -5,6 +5,7 @@ import pickle
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from recording.seeing import attempts, ends, executions
 
@@ -287,6 +288,49 @@ def test_an_argument_without_canonical_form_is_named_before_the_call(client):
         run.step("count", cache="off")(count)(Opaque(3))
 
     assert CALLS == ["count", "count"]
+
+
+@pytest.mark.parametrize("by", ["function", "code"])
+def test_a_step_whose_code_holds_what_nobody_can_look_at_runs_always_and_says_so(by, client):
+    held = (number for number in range(3))
+
+    def count(number):
+        CALLS.append("count")
+        return (held, number)[1]
+
+    why = (
+        f"no fingerprint: held of {__name__}.{count.__qualname__} holds an object of type "
+        "'builtins.generator', which cannot be pickled (TypeError: cannot pickle 'generator' object), so "
+        "nobody knows whether it changed"
+    )
+    for _ in range(2):
+        with client.run("churn") as run:
+            if by == "function":
+                assert run.step(count)(3) == 3
+                continue
+            step = run.step("count", code=count, params={"number": 3})
+            found = step.look_up()
+            assert (found.is_hit, found.fingerprint, found.why) == (False, "", why)
+            with step:
+                assert step.must_run
+                step.output("number", value=count(3))
+
+    assert CALLS == ["count"] * 2
+    assert [one.properties["why"].string_value for one in executions(client, "count")] == [why] * 2
+    assert client.explain(executions(client, "count")[1].id).miss.text == why
+
+
+def test_a_step_that_is_bound_to_another_table_runs_again(client):
+    def shown(table, number):
+        CALLS.append("shown")
+        return f"{table['a'].tolist()} {number}"
+
+    for content in ([1], [1], [2]):
+        with client.run("churn") as run:
+            step = run.step("shown")(functools.partial(shown, pd.DataFrame({"a": content})))
+            assert step(number=1) == f"{content} 1"
+
+    assert CALLS == ["shown"] * 2
 
 
 def test_declared_arguments_are_inputs(client, raw):

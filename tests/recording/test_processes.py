@@ -314,6 +314,44 @@ def test_spawned_workers_join_the_run(programs, store):
     assert sorted(attempts(store)) == [(f"square[{number}]", "COMPLETE") for number in range(4)]
 
 
+DIES_IN_A_WORKER = """
+import multiprocessing
+
+def slow(number):
+    called("slow")
+    if len(sys.argv) > 1:
+        os._exit(9)
+    return number
+
+def work():
+    with client.run("churn", name="r", join=True) as run:
+        run.step("slow")(slow)(1)
+
+if __name__ == "__main__":
+    with client.run("churn", name="r" if len(sys.argv) > 1 else "s") as run:
+        if len(sys.argv) > 1:
+            worker = multiprocessing.get_context("spawn").Process(target=work)
+            worker.start()
+            worker.join()
+            raise MemoryError(worker.exitcode)
+        assert run.step("slow")(slow)(1) == 1
+"""
+
+
+def test_nobody_waits_for_a_step_of_a_killed_worker_whose_run_failed(programs, store):
+    code, said = programs.run(DIES_IN_A_WORKER, "dies")
+    assert (code, said.splitlines()[-1]) == (1, "MemoryError: 9")
+    assert (attempts(store), runs(store)) == ([("slow", "FAILED")], [("churn/r", "FAILED")])
+
+    # That it waits would be said.
+    assert programs.run(DIES_IN_A_WORKER) == (0, "")
+    assert attempts(store) == [("slow", "FAILED"), ("slow", "COMPLETE")]
+    assert programs.calls == ["slow"] * 2
+    (failed,) = store.steps("churn/r")
+    assert failed.error == "its run ended before it was finished"
+    assert store.get_run("churn/r").error.endswith("MemoryError: 9\n")
+
+
 def test_what_cannot_be_sent_says_how_to_do_it(client):
     with client.run("churn", name="r") as run, pytest.raises(TypeError, match="join=True"):
         multiprocessing.get_context("spawn").Process(target=print, args=(run,)).start()

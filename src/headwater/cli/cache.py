@@ -55,7 +55,7 @@ def explain(store: Store, as_json: bool, step: str) -> None:
 
 def _print_explanation(store: Store, attempt: StepInfo, explanation: Explanation) -> None:
     from headwater.cli import tables
-    from headwater.cli.run_comparing import component
+    from headwater.cli.run_comparing import sides
     from headwater.cli.run_showing import print_section
 
     run = store.get_run(attempt.run_id)
@@ -78,7 +78,7 @@ def _print_explanation(store: Store, attempt: StepInfo, explanation: Explanation
         print_section(
             f"what differs from execution {miss.nearest_execution_id}",
             ("component", "old", "new"),
-            [(one.component, component(one.old or ""), component(one.new or "")) for one in miss.differences],
+            [(one.component, *sides(one.old or "", one.new or "")) for one in miss.differences],
             folded=("component", "old", "new"),
         )
     print_section(

@@ -8,6 +8,7 @@ import click
 
 from headwater.cli import run_words, tables
 from headwater.cli.run_showing import print_section
+from headwater.fingerprint import made_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +74,12 @@ def _shown(value: Any) -> str:
 
 def _shown_component(text: str | None) -> str:
     return "" if text is None else component(text)
+
+
+def sides(old: str, new: str) -> tuple[str, str]:
+    """A component that differs, as it was and as it is."""
+    is_made_again = made_text(old) == made_text(new)
+    return component(old), "made again by another execution" if is_made_again else component(new)
 
 
 def component(text: str) -> str:

@@ -35,7 +35,8 @@ def print_run(run: RunInfo, steps: Sequence[StepInfo]) -> None:
             "part of": ", ".join(f"run {parent}" for parent in run.parent_run_ids) or None,
         }
     )
-    if run.error:
+    newest = {step.step: step for step in steps}
+    if run.error and _end(run.error) not in [_end(step.error) for step in newest.values()]:
         print_error("error", run.error)
     print_section(
         "parameters",
@@ -65,10 +66,14 @@ def print_run(run: RunInfo, steps: Sequence[StepInfo]) -> None:
     if waiting:
         click.echo()
         click.echo(f"not begun: {', '.join(map(tables.text, waiting))}")
-    newest = {step.step: step for step in steps}
     for step in newest.values():
         if step.error:
             print_error(f"error of {tables.text(step.step)}", step.error)
+
+
+def _end(error: str) -> str:
+    """What was raised, however far it came."""
+    return error.strip().rpartition("\n")[2]
 
 
 def lasted(step: StepInfo, *, until_ms: int = 0) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from headwater.client.run_info import Row, RunInfo, StepInfo
+from headwater.fingerprint import made_text
 
 Values = dict[str, tuple[Any, ...]]
 """By name the values of the runs, in their order; ``None`` where a run has none."""
@@ -83,7 +84,12 @@ def compare(runs: Sequence[RunInfo], attempts: Sequence[Sequence[StepInfo]]) -> 
 def _components(newest: Sequence[Mapping[str, StepInfo]]) -> dict[str, Values]:
     found = {}
     for step in dict.fromkeys(name for of_run in newest for name in of_run):
-        having = [of_run[step].components for of_run in newest if step in of_run]
+        # By which execution something in memory was made is no difference of what it was made of.
+        having = [
+            {name: made_text(text) for name, text in of_run[step].components.items()}
+            for of_run in newest
+            if step in of_run
+        ]
         differing = _differing(having)
         if differing:
             # A run without the step says nothing about what the others have in common.

@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf import json_format
 
-from headwater.fingerprint import Difference, differences
+from headwater.fingerprint import Difference, differences, made_text
 from headwater.graph import events
 from headwater.graph.events import Bounds, Reader, column_of, leading_on, other
 from headwater.lineage import Direction
@@ -201,7 +201,8 @@ def _components_of(node: pb.Execution) -> dict[str, str]:
         return {name: _value_text(value) for name, value in node.custom_properties.items()} | declared
     if "components" in node.properties:
         fields = struct_in(node.properties["components"]).fields
-        return {name: value.string_value for name, value in fields.items()}
+        # By which execution something in memory was made is no difference of what it was made of.
+        return {name: made_text(value.string_value) for name, value in fields.items()}
     # A step without fingerprint: what was recorded of its code, its environment and its parameters.
     found = {
         f"parameter:{name.removeprefix(PARAMETER)}": _value_text(value)

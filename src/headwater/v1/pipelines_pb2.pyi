@@ -163,20 +163,22 @@ class StartRunResponse(_message.Message):
     def __init__(self, run_id: _Optional[int] = ..., pipeline_id: _Optional[int] = ..., lease: _Optional[_Union[Lease, _Mapping]] = ..., existed: bool = ...) -> None: ...
 
 class FinishRunRequest(_message.Message):
-    __slots__ = ("pipeline", "run", "state", "error", "end_ms", "ends_steps")
+    __slots__ = ("pipeline", "run", "state", "error", "end_ms", "ends_steps", "is_gone")
     PIPELINE_FIELD_NUMBER: _ClassVar[int]
     RUN_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
     END_MS_FIELD_NUMBER: _ClassVar[int]
     ENDS_STEPS_FIELD_NUMBER: _ClassVar[int]
+    IS_GONE_FIELD_NUMBER: _ClassVar[int]
     pipeline: str
     run: str
     state: State
     error: str
     end_ms: int
     ends_steps: bool
-    def __init__(self, pipeline: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., error: _Optional[str] = ..., end_ms: _Optional[int] = ..., ends_steps: bool = ...) -> None: ...
+    is_gone: bool
+    def __init__(self, pipeline: _Optional[str] = ..., run: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., error: _Optional[str] = ..., end_ms: _Optional[int] = ..., ends_steps: bool = ..., is_gone: bool = ...) -> None: ...
 
 class FinishRunResponse(_message.Message):
     __slots__ = ("run_id", "execution_ids")

@@ -1,12 +1,21 @@
 import argparse
 import ast
+import collections
 import functools
+import io
 import json
+import logging
 import operator
+import random
+import re
+import sqlite3
 import sys
 import textwrap
+import threading
 import types
 
+import pandas as pd
+import polars as pl
 import pytest
 
 from headwater.client.capture.code import code_digest
@@ -784,3 +793,141 @@ def test_options_of_a_command_line_count(kind):
 
     assert digest_with(1) != digest_with(2)
     assert digest_with(1) == digest_with(1)
+
+
+OF_NO_PROJECT = {
+    "pattern": (lambda: re.compile("1"), lambda: re.compile("2")),
+    "flags of a pattern": (lambda: re.compile("a"), lambda: re.compile("a", re.IGNORECASE)),
+    "method of a pattern": (lambda: re.compile("1").findall, lambda: re.compile("2").findall),
+    "slice": (lambda: slice(1, 5), lambda: slice(1, 6)),
+    "getter": (lambda: operator.itemgetter(0), lambda: operator.itemgetter(1)),
+    "buffer": (lambda: io.BytesIO(b"1"), lambda: io.BytesIO(b"2")),
+    "random numbers": (lambda: random.Random(1), lambda: random.Random(2)),
+    "table": (lambda: pd.DataFrame({"a": [1]}), lambda: pd.DataFrame({"a": [2]})),
+    "names of columns": (lambda: pd.DataFrame({"a": [1]}), lambda: pd.DataFrame({"b": [1]})),
+    "column": (lambda: pd.Series([1, None]), lambda: pd.Series([2, None])),
+    "method of a table": (
+        lambda: pd.DataFrame({"a": [1]}).merge,
+        lambda: pd.DataFrame({"a": [2]}).merge,
+    ),
+    "tables in a list": (lambda: [pd.Series([1])], lambda: [pd.Series([2])]),
+    "set in an object": (
+        lambda: collections.UserList([{"a", "b"}, pd.Series([1])]),
+        lambda: collections.UserList([{"a", "c"}, pd.Series([1])]),
+    ),
+    "polars": (lambda: pl.DataFrame({"a": [1]}), lambda: pl.DataFrame({"a": [2]})),
+}
+BINDS = """
+    class Model:
+        def __init__(self, value):
+            self.value = value
+
+        def train(self, x):
+            return x, self.value
+
+    class Marked(set):
+        pass
+
+    def train(value, x):
+        return x, value
+
+    def closing_over(value):
+        def train(x):
+            return x, value
+        return train
+
+    def with_default(value):
+        def train(x, value=value):
+            return x, value
+        return train
+"""
+
+
+@pytest.mark.parametrize("name", OF_NO_PROJECT)
+@pytest.mark.parametrize("binds", ["partial", "closure", "default", "method"])
+def test_what_a_function_is_bound_to_counts_by_its_content(binds, name, project):
+    module = project.load({"steps.py": BINDS})
+    bound = {
+        "partial": lambda value: functools.partial(module.train, value),
+        "closure": module.closing_over,
+        "default": module.with_default,
+        "method": lambda value: module.Model(value).train,
+    }[binds]
+    one, another = OF_NO_PROJECT[name]
+
+    first, again, other = (code_digest(bound(make())) for make in (one, one, another))
+
+    assert first.doubts == other.doubts == ()
+    assert first.digest == again.digest != other.digest
+
+
+def test_a_set_of_a_class_of_the_project_counts_by_its_items(project):
+    module = project.load({"steps.py": BINDS})
+
+    assert (
+        code_digest(module.closing_over(module.Marked("a"))).digest
+        != code_digest(module.closing_over(module.Marked("b"))).digest
+    )
+
+
+def test_what_was_put_into_a_variable_without_statement_counts_by_its_content(project):
+    module = project.load({"steps.py": "def train(x):\n    return x + TABLE\n"})
+    found = []
+    for number in (1, 1, 2):
+        module.TABLE = pd.Series([number])
+        found.append(code_digest(module.train).digest)
+
+    assert found[0] == found[1] != found[2]
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda: (number for number in ()), "builtins.generator', which cannot be pickled (TypeError"),
+        (lambda: sqlite3.connect(":memory:"), "sqlite3.Connection', which cannot be pickled (TypeError"),
+        (lambda: {"rows": [memoryview(b"1")]}, "builtins.memoryview', which cannot be pickled (TypeError"),
+        (lambda: pd.Series(range(9_000_000)), "pandas.Series', which has more than 64 MiB"),
+    ],
+    ids=["generator", "connection", "view", "large"],
+)
+def test_of_what_cannot_be_looked_at_it_is_said_that_nobody_knows(make, why, project):
+    module = project.load({"steps.py": BINDS})
+    value = make()
+
+    first, again = (code_digest(module.closing_over(value)) for _ in range(2))
+
+    (doubt,) = first.doubts
+    assert doubt.startswith("value of steps.closing_over.<locals>.train holds an object of type ")
+    assert why in doubt
+    assert doubt.endswith("so nobody knows whether it changed")
+    assert first.digest != again.digest
+
+
+def test_random_numbers_that_are_drawn_do_not_count(project):
+    module = project.load(
+        {
+            "steps.py": """
+            from random import random
+            from numpy.random import rand
+
+            def train(x):
+                return x + random() + rand()
+            """
+        }
+    )
+    before = code_digest(module.train)
+    module.train(1)
+
+    assert code_digest(module.train) == before
+    assert before.doubts == ()
+
+
+def test_locks_loggers_and_standard_streams_are_nothing_that_a_step_computes_with(project):
+    module = project.load({"steps.py": BINDS})
+    held = [threading.Lock(), threading.RLock(), threading.Condition(), logging.getLogger("steps")]
+
+    held += [threading.local(), sys.__stdout__]
+
+    first, again = (code_digest(module.closing_over(held)) for _ in range(2))
+
+    assert (first, first.doubts) == (again, ())

@@ -48,6 +48,36 @@ def test_the_hash_seed_and_the_checkout_do_not_count(project, python, seed):
     assert python(f"import steps; {PRINTING.format('steps')}", cwd=elsewhere, PYTHONHASHSEED=seed) == here
 
 
+@pytest.mark.parametrize("seed", ["0", "1", "4242"])
+def test_the_hash_seed_does_not_count_where_a_pickle_does(project, python, seed):
+    files = {
+        "steps.py": """
+            import operator
+            import helpers
+            import pandas as pd
+
+            class Marked:
+                def __init__(self):
+                    self.names = {"k", "l", "m"}
+
+            def made(call, table):
+                return lambda x: (call(x), table)
+
+            table = pd.DataFrame({"a": ["x", None], "b": [{"p", "q", "r"}, helpers.Two]})
+            table.attrs = {"marked": Marked(), "one": helpers.one}
+            train = made(operator.methodcaller("take", {"u", "v", "w"}), table)
+            """,
+        "helpers.py": HELPERS,
+    }
+    here = project.code(files)
+    elsewhere = project.write(files)
+
+    assert here.doubts == ()
+    assert (
+        python(f"import steps; {PRINTING.format('steps')}", cwd=elsewhere, PYTHONHASHSEED=seed) == here.digest
+    )
+
+
 def run(script, *arguments, cwd):
     done = subprocess.run(
         [sys.executable, *arguments, script], cwd=cwd, capture_output=True, text=True, timeout=120, check=True

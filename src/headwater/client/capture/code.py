@@ -25,9 +25,10 @@ Headwater's own decorators do not count: what they say has components of its own
 
 Functions without readable source (made by ``exec``, or whose file was edited since it was imported, or which
 an import hook rewrites as pytest does with ``assert``) count by their bytecode, which holds only for one
-minor version of Python. Objects without a canonical form count by their class and by the statement that
-makes them; containers of very many items by their pickle, and where there is none the code has a digest that
-no other has.
+minor version of Python. Objects without a canonical form (tables, models, open connections) count by their
+class and by the statement that makes them if they are variables of a module; those that a function closes
+over or is bound to, and containers of very many items, by their pickle. Of what cannot be pickled, or is too
+large, nobody knows whether it changed: the code has a digest that no other has, and ``doubts`` say so.
 """
 
 import ast
@@ -56,6 +57,8 @@ class CodeDigest:
     """The text of the step alone, at most ``MAX_SOURCE`` characters; ``None`` if there is none to read."""
     parts: tuple[str, ...]
     """``module.name=digest`` of all that was covered, sorted: compare two to see which part differs."""
+    doubts: tuple[str, ...] = ()
+    """What it holds that could not be looked at, a sentence each. The digest is no other's then."""
 
 
 def code_digest(function: Any) -> CodeDigest:
@@ -70,10 +73,12 @@ def code_digest(function: Any) -> CodeDigest:
             parts = Parts()
             root = describe_step(function, parts)
             parts.complete()
-            return CodeDigest(parts.digest(root), source_text(function), parts.names())
+            doubts = tuple(dict.fromkeys(parts.doubts))
+            return CodeDigest(parts.digest(root), source_text(function), parts.names(), doubts)
         except Exception as error:  # User code is behind every attribute that is asked for.
             reason = type(error).__name__
-    return CodeDigest(f"sha256:{secrets.token_hex(32)}", None, (f"(unreadable: {reason})",))
+    doubt = f"its code cannot be read ({reason})"
+    return CodeDigest(f"sha256:{secrets.token_hex(32)}", None, (f"(unreadable: {reason})",), (doubt,))
 
 
 def source_text(function: Any) -> str | None:

@@ -75,7 +75,7 @@ class DefinitionReader:
     """Describes functions, classes and modules. Those of the project become parts."""
 
     def __init__(self, parts: Parts, project: Project) -> None:
-        self.values = ValueReader(self, project)
+        self.values = ValueReader(self, project, parts)
         self._parts = parts
         self._project = project
         self._files = FileReader(parts, self.function)
@@ -128,7 +128,7 @@ class DefinitionReader:
         self._add_defaults(part, function, node)
         wrapped = function.__dict__.get("__wrapped__")
         if callable(wrapped):
-            part.references.append(("__wrapped__", self.values.describe(wrapped)))
+            part.references.append(("__wrapped__", self._value(part, "__wrapped__", wrapped)))
 
     def _note_memos(self, node: ast.AST, namespace: dict[str, Any], *, but: Collection[str] = ()) -> None:
         """Remember which module variables the functions in ``node`` both read and change."""
@@ -175,7 +175,7 @@ class DefinitionReader:
             elif name in changed:
                 part.references.append((name, tagged("state", f"[{','.join(self.values.held([value], 1))}]")))
             else:
-                part.references.append((name, self.values.describe(value)))
+                part.references.append((name, self._value(part, name, value)))
 
     def _add_defaults(self, part: Part, function: types.FunctionType, node: Definition | None) -> None:
         values: dict[Any, Any] = dict(enumerate(function.__defaults__ or ()))
@@ -188,7 +188,7 @@ class DefinitionReader:
         for place, value in values.items():
             # A literal is in the syntax already. If it is a list or a dict, calls may have changed it since.
             if not _is_literal(written.get(place)):
-                part.references.append((f"={place}", self.values.describe(value)))
+                part.references.append((f"={place}", self._value(part, f"default {place}", value)))
 
     # Names of modules.
 
@@ -216,7 +216,8 @@ class DefinitionReader:
         if isinstance(value, types.ModuleType):
             return self.module(value)
         if isinstance(value, types.FunctionType | type | types.BuiltinFunctionType):
-            return self.values.describe(value)
+            # ``from random import random``: a method of an object that changes with each call.
+            return self.values.describe_made(value)
         home, name = _home(self._project, namespace, name)
         if is_read:
             self._read.add((id(home), name))
@@ -227,7 +228,7 @@ class DefinitionReader:
             keep=home,
             last=True,  # Whether its value counts depends on the functions that use it.
         )
-        return text or self.values.describe(value)
+        return text or self.values.describe_made(value)
 
     def _fill_constant(self, part: Part, namespace: dict[str, Any], name: str, value: Any) -> None:
         if isinstance(value, logging.Logger):
@@ -235,13 +236,15 @@ class DefinitionReader:
             return
         source = _source_of_namespace(namespace)
         key = (id(namespace), name)
+        statements = source.bindings.get(name, ()) if source else ()
         if source is not None and (key in self._memos or key not in self._read):
             part.own = tagged("state", f"[{','.join(self.values.held([value], 1))}]")
         else:
-            part.own = self.values.describe(value)
+            self.values.place = part.name
+            part.own = self.values.describe_made(value) if statements else self.values.describe(value)
             if not is_incomplete(part.own):
                 return
-        for statement in source.bindings.get(name, ()) if source else ():
+        for statement in statements:
             # No canonical form, or one that changes while the program runs: what makes it counts instead.
             part.references.append(("=", quoted(self._syntax(statement, namespace))))
             used = [chain for chain in chains_of(statement) if chain[0] != name]
@@ -303,7 +306,7 @@ class DefinitionReader:
             # A class made within a function closes over its names; what decorators generate does not count.
             for name, value in _cells(method) if function_node(method.__code__, source) else ():
                 if name != "__class__":
-                    part.references.append((name, self.values.describe(value)))
+                    part.references.append((name, self._value(part, name, value)))
 
     def _add_attributes(self, part: Part, node: ast.ClassDef, cls: type) -> None:
         """Plain attributes that are computed, such as settings read from variables of the environment."""
@@ -312,13 +315,19 @@ class DefinitionReader:
                 for name in bound_names(statement):
                     value = vars(cls).get(name)
                     if type(value) in (bool, int, float, str, bytes, tuple, list, dict, set, frozenset):
-                        part.references.append((name, self.values.describe(value)))
+                        # The statement is in the syntax already.
+                        part.references.append((name, self.values.describe_made(value)))
 
     def _add_members(self, part: Part, cls: type) -> None:
         for name in sorted(vars(cls).keys() - _CLASS_NAMES):
             value = vars(cls)[name]
             if not isinstance(value, types.MemberDescriptorType | types.GetSetDescriptorType):
-                part.references.append((name, self.values.describe(value)))
+                # Decorators put objects of their own here.
+                part.references.append((name, self.values.describe_made(value)))
+
+    def _value(self, part: Part, name: str, value: Any) -> str:
+        self.values.place = f"{name} of {part.name}"
+        return self.values.describe(value)
 
 
 def innermost(function: Any) -> Any:

@@ -42,6 +42,8 @@ class Parts:
         self._waiting: deque[Callable[[], None]] = deque()
         self._waiting_longest: deque[Callable[[], None]] = deque()
         self.left_out = 0
+        self.doubts: list[str] = []
+        """What could not be looked at, a sentence each."""
 
     def refer(
         self, key: object, name: str, fill: Callable[[Part], None], *, keep: object = None, last: bool = False

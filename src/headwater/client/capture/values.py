@@ -1,27 +1,35 @@
 """Values as texts: constants, closures, defaults, the state of objects.
 
 Plain values have the canonical form that parameters have. Functions, classes and modules within them are
-somebody else's to describe; objects without a form are known by their class.
+somebody else's to describe. Objects without a form count by their class and their pickle, or by the statement
+that makes them where there is one; of what has neither it is said that its content is not known.
 """
 
+import contextvars
 import enum
 import functools
 import hashlib
+import io
+import logging
 import os
 import pickle
+import re
 import secrets
+import threading
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import PurePath
 from typing import Any, Protocol
 
-from headwater.client.capture.parts import quoted, tagged
+from headwater.client.capture.parts import Parts, quoted, tagged
 from headwater.client.capture.project import Project, is_ours
 from headwater.errors import InvalidRequest
 from headwater.fingerprint import canonical
 
 #: Where values have more items than this, all in all, the next container counts by the digest of its pickle.
 MAX_ITEMS = 100_000
+#: An object whose pickle has more bytes is not looked at.
+MAX_PICKLE_BYTES = 64 * 1024 * 1024
 _MAX_DEPTH = 50
 _MAX_HELD_DEPTH = 4
 
@@ -33,6 +41,15 @@ BUILTIN_CALLABLES = (
     types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
 )
+# What they hold is the process's own, and nothing that a step computes with.
+_WITHOUT_CONTENT = (
+    logging.Logger,
+    contextvars.ContextVar,
+    threading.local,
+    type(threading.Lock()),
+    type(threading.RLock()),
+)
+_WRITTEN_AS_THEY_ARE = frozenset([*_SCALARS, str, list, tuple, dict])
 
 
 class Definitions(Protocol):
@@ -48,9 +65,13 @@ class Definitions(Protocol):
 class ValueReader:
     """Describes values. Equal texts mean that code does the same with them."""
 
-    def __init__(self, definitions: Definitions, project: Project) -> None:
+    def __init__(self, definitions: Definitions, project: Project, parts: Parts) -> None:
+        self.place = "the function"
+        """Where the values are, in the words of somebody who has to find them."""
         self._definitions = definitions
         self._project = project
+        self._parts = parts
+        self._has_statement = False
         self._within: set[int] = set()
         self._items = 0
 
@@ -74,6 +95,14 @@ class ValueReader:
         finally:
             self._within.discard(id(value))
 
+    def describe_made(self, value: Any) -> str:
+        """As ``describe``, of what is made by a statement that counts where the value has no form."""
+        self._has_statement = True
+        try:
+            return self.describe(value)
+        finally:
+            self._has_statement = False
+
     def _compound(self, value: Any, depth: int) -> str:
         if isinstance(value, types.MethodType):
             return tagged("method", self._list([value.__func__, value.__self__], depth))
@@ -94,13 +123,17 @@ class ValueReader:
         kind = type(value)
         if kind in (list, tuple, set, frozenset, dict):
             if self._items + len(value) > MAX_ITEMS:
-                return _large(value)
+                return self._large(value)
             self._items += len(value)
             if kind in (list, tuple):
                 return self._list(value, depth)
             return self._mapping(value, depth) if kind is dict else self._set(value, depth)
         if isinstance(value, PurePath):
             return tagged("path", quoted(self._project.portable(os.fspath(value))))
+        if isinstance(value, re.Pattern):
+            return tagged("pattern", self._list([value.pattern, value.flags], depth))
+        if isinstance(value, slice):
+            return tagged("slice", self._list([value.start, value.stop, value.step], depth))
         return self._foreign(value, depth)
 
     def _list(self, values: Iterable[Any], depth: int) -> str:
@@ -120,7 +153,7 @@ class ValueReader:
         """An object of an installed class."""
         size = getattr(value, "size", 0)
         if isinstance(size, int) and size > MAX_ITEMS and type(value).__name__ == "ndarray":
-            return _large_array(value)
+            return self._large(value) if value.dtype.hasobject else _large_array(value)
         if not callable(value):
             try:
                 return canonical(value, what="value")
@@ -145,12 +178,72 @@ class ValueReader:
             text = quoted(name_of(type(value)))
             if not callable(value):
                 held += _plain_state(value)
-            return tagged("external" if callable(wrapped) else "opaque", f"[{','.join([text, *held])}]")
+            if callable(wrapped):
+                return tagged("external", f"[{','.join([text, *held])}]")
+            return self._opaque(value, [text, *held], depth)
         name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
         named = f"{getattr(value, '__module__', None) or type(value).__module__}.{name}"
         text = quoted(named if isinstance(name, str) else name_of(type(value)))
-        is_stateful = not isinstance(name, str) and not held
-        return tagged("opaque" if is_stateful else "external", f"[{','.join([text, *held])}]")
+        if not isinstance(name, str) and not held:
+            return self._opaque(value, [text], depth)
+        return tagged("external", f"[{','.join([text, *held])}]")
+
+    def _opaque(self, value: Any, known: list[str], depth: int) -> str:
+        """An object without a form: by the statement that makes it, or by its pickle."""
+        if self._has_statement or _is_without_content(value):
+            return tagged("opaque", f"[{','.join(known)}]")
+        try:
+            try:
+                digest = self._pickled(value, depth, fast=True)
+            except Exception:  # It holds itself, or one thing many times.
+                digest = self._pickled(value, depth, fast=False)
+        except _TooLarge:
+            digest = self._unknown(value, f"has more than {MAX_PICKLE_BYTES >> 20} MiB")
+        except Exception as error:  # User code is behind every object that is pickled.
+            digest = self._unknown(value, f"cannot be pickled ({type(error).__name__}: {error})"[:300])
+        return tagged("pickled", f"[{','.join([*known, quoted(digest)])}]")
+
+    def _pickled(self, value: Any, depth: int, *, fast: bool) -> str:
+        file = _Digesting(at_most=MAX_PICKLE_BYTES)
+        pickler = _ContentPickler(file, value, lambda part: self._text_in_pickle(part, depth))
+        pickler.fast = fast
+        pickler.dump(value)
+        return file.digest.hexdigest()
+
+    def _text_in_pickle(self, value: Any, depth: int) -> Any:
+        """What stands for a part of an object that is pickled; ``None`` for its own pickle."""
+        if isinstance(value, set | frozenset):
+            # In an order that does not depend on hashes.
+            return [name_of(type(value)), sorted(value, key=_place)]
+        if _is_without_content(value):
+            return name_of(type(value))
+        code = (types.FunctionType, types.MethodType, types.ModuleType, type, functools.partial)
+        if isinstance(value, code) or self._project.has_class(type(value)):
+            return self.describe(value, depth)
+        if type(value).__name__ == "ndarray" and getattr(value, "nbytes", 0) > MAX_PICKLE_BYTES:
+            raise _TooLarge  # Before it is copied.
+        return None
+
+    def _large(self, value: Any) -> str:
+        """A value that is too large to be looked at item by item: its pickle, or what no other value has."""
+        file = _Digesting()
+        try:
+            pickler = pickle.Pickler(file, protocol=4)
+            # Equal items are written alike then, whether they are one object or two.
+            pickler.fast = True
+            pickler.dump(sorted(value, key=_place) if isinstance(value, set | frozenset) else value)
+        except Exception as error:  # As above.
+            token = self._unknown(value, f"cannot be pickled ({type(error).__name__}: {error})"[:300])
+            return tagged("large", f"[{quoted(name_of(type(value)))},{quoted(token)}]")
+        return tagged("pickled", f"[{quoted(name_of(type(value)))},{quoted(file.digest.hexdigest())}]")
+
+    def _unknown(self, value: object, why: str) -> str:
+        """What no other value has; and it is said that this one is not known."""
+        self._parts.doubts.append(
+            f"{self.place} holds an object of type {name_of(type(value))!r}, which {why}, so nobody knows "
+            "whether it changed"
+        )
+        return secrets.token_hex(16)
 
     def held(self, values: Iterable[Any], depth: int = 1) -> list[str]:
         """The texts of functions and classes of the project among ``values`` and their items."""
@@ -191,6 +284,8 @@ class ValueReader:
             return f"[{text},{self._mapping(value, depth)}]"
         if isinstance(value, list | tuple):
             return f"[{text},{self._list(value, depth)}]"
+        if isinstance(value, set | frozenset):
+            return f"[{text},{self._set(value, depth)}]"
         if isinstance(value, str | int | float):
             plain = next(kind(value) for kind in (str, int, float) if isinstance(value, kind))
             return f"[{text},{self.describe(plain, depth)}]"
@@ -211,6 +306,12 @@ def _plain_state(value: object) -> list[str]:
 def is_incomplete(text: str) -> bool:
     """Whether a description lacks something, so that the statement behind the value has to count as well."""
     return any(mark in text for mark in ('{"$opaque"', '{"$large"', '{"$again"'))
+
+
+def _is_without_content(value: object) -> bool:
+    if isinstance(value, io.TextIOBase):
+        return getattr(value, "name", None) in ("<stdin>", "<stdout>", "<stderr>")
+    return isinstance(value, _WITHOUT_CONTENT)
 
 
 def _canonical(value: object) -> str:
@@ -234,33 +335,41 @@ def _place(value: Any) -> tuple[str, str]:
         return "object", name_of(type(value))
 
 
+class _TooLarge(Exception):
+    """There is more of it than is looked at."""
+
+
 class _Digesting:
     """A file that only digests what is written to it."""
 
-    def __init__(self) -> None:
+    def __init__(self, at_most: int | None = None) -> None:
         self.digest = hashlib.sha256()
+        self._left = at_most
 
     def write(self, data: bytes) -> int:
+        if self._left is not None:
+            self._left -= len(data)
+            if self._left < 0:
+                raise _TooLarge
         self.digest.update(data)
         return len(data)
 
 
-def _large(value: Any) -> str:
-    """A value that is too large to be looked at item by item: its pickle, or what no other value has."""
-    file = _Digesting()
-    try:
-        pickler = pickle.Pickler(file, protocol=4)
-        # Equal items are written alike then, whether they are one object or two.
-        pickler.fast = True
-        pickler.dump(sorted(value, key=_place) if isinstance(value, set | frozenset) else value)
-    except Exception:  # User code is behind every object that is pickled.
-        return tagged("large", f"[{quoted(name_of(type(value)))},{quoted(secrets.token_hex(16))}]")
-    return tagged("pickled", f"[{quoted(name_of(type(value)))},{quoted(file.digest.hexdigest())}]")
+class _ContentPickler(pickle.Pickler):
+    """Writes what an object holds, and not how it lies in memory. Nothing reads it again."""
+
+    def __init__(self, file: _Digesting, whole: object, text_of: Callable[[Any], Any]) -> None:
+        super().__init__(file, protocol=4)
+        self._whole = whole
+        self._text_of = text_of
+
+    def persistent_id(self, obj: Any) -> Any:
+        if type(obj) in _WRITTEN_AS_THEY_ARE or obj is self._whole:
+            return None
+        return self._text_of(obj)
 
 
 def _large_array(value: Any) -> str:
-    if value.dtype.hasobject:
-        return _large(value)
     digest = hashlib.sha256(value.tobytes()).hexdigest()
     shape = ",".join(map(str, value.shape))
     return tagged("array", f"[{quoted(str(value.dtype))},[{shape}],{quoted(digest)}]")

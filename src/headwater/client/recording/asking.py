@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-from headwater.client.capture.code import code_digest
+from headwater.client.capture.code import CodeDigest, code_digest
 from headwater.client.capture.environment import as_components
 from headwater.client.capture.project import Project
 from headwater.client.content import canonical_uri, digest_of, local_path
@@ -65,7 +65,9 @@ def begin_request(
         if isinstance(place, Output) and not knows_artifacts_of(place):
             message.ClearField("artifact_id")
             message.uri = message.uri or place.uri or place.found_by
-    code = _code(options, function, given, pipeline)
+    code, doubt = _code(options, function, given, pipeline)
+    if doubt and policy.mode in (_Mode.READ_AND_WRITE, _Mode.READ):
+        request.cache.reason = f"no fingerprint: {doubt}"
     if code:
         request.code.source_digest = code
     if policy.mode != _Mode.OFF and code:
@@ -73,26 +75,32 @@ def begin_request(
     return request
 
 
-def _code(options: StepOptions, function: Callable[..., Any] | None, given: Given, pipeline: str) -> str:
-    """What stands for the step's code; empty where nothing does."""
+def _code(
+    options: StepOptions, function: Callable[..., Any] | None, given: Given, pipeline: str
+) -> tuple[str, str]:
+    """What stands for the step's code, empty where nothing does; and why nothing can, if it is in doubt."""
     code = options.code
     if isinstance(code, str):
-        return component(code)
-    if code is not None:
-        functions = code if isinstance(code, Sequence) else [code]
-        return component("+".join(code_digest(one).digest for one in functions))
-    if options.version is not None:
+        return component(code), ""
+    if code is None and options.version is not None:
         # The author answers for it: that is what a version is for.
         # Only within a pipeline: steps of one name and version in two pipelines need not be the same.
-        return component(f"{BY_VERSION} in {pipeline}")
-    if function is None:
-        return ""
-    # What a method does is decided by the class of what is given, which the function does not name.
-    project = Project(function, str(getattr(function, "__module__", "")))
-    classes = sorted(
-        {code_digest(one).digest for one in classes_within(given.parameters) if project.has_class(one)}
-    )
-    return component("+".join([code_digest(function).digest, *classes]))
+        return component(f"{BY_VERSION} in {pipeline}"), ""
+    classes: list[CodeDigest] = []
+    if code is not None:
+        functions = code if isinstance(code, Sequence) else [code]
+    elif function is None:
+        return "", ""
+    else:
+        functions = [function]
+        # What a method does is decided by the class of what is given, which the function does not name.
+        project = Project(function, str(getattr(function, "__module__", "")))
+        classes = [code_digest(one) for one in classes_within(given.parameters) if project.has_class(one)]
+    digests = [code_digest(one) for one in functions]
+    doubts = [doubt for one in (*digests, *classes) for doubt in one.doubts]
+    if doubts:
+        return "", doubts[0]
+    return component("+".join([one.digest for one in digests] + sorted({one.digest for one in classes}))), ""
 
 
 def classes_within(value: object) -> set[type]:

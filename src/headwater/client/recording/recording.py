@@ -180,7 +180,7 @@ class Recording(Connected):
             FailedPrecondition: it was closed otherwise.
         """
         request = pp.FinishRunRequest(
-            pipeline=pipeline, run=run, state=pp.FAILED, error=error, ends_steps=True
+            pipeline=pipeline, run=run, state=pp.FAILED, error=error, ends_steps=True, is_gone=True
         )
         self._ask(request, pp.FinishRunResponse)
 

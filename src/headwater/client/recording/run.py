@@ -258,6 +258,9 @@ class Run:
     def finish(self, *, state: str = "COMPLETE", error: "BaseException | str" = "") -> None:
         """Close the run: ``COMPLETE``, ``FAILED`` or ``CANCELED``. Steps that are still open are FAILED.
 
+        Those of other processes that joined the run too, unless it is COMPLETE: nobody waits for them then.
+        What such a process still says of its steps is recorded all the same.
+
         Raises:
             FailedPrecondition: it is not open.
             InvalidRequest: no such state.
@@ -278,7 +281,12 @@ class Run:
         if self._joins:
             return
         request = pp.FinishRunRequest(
-            pipeline=self.pipeline, run=self.name, state=state, end_ms=self._watch.end_ms
+            pipeline=self.pipeline,
+            run=self.name,
+            state=state,
+            end_ms=self._watch.end_ms,
+            # A worker that was killed said nothing.
+            ends_steps=state != "COMPLETE",
         )
         text = error_text(error) if isinstance(error, BaseException) else error
         request.error = text.encode(errors="replace").decode()

@@ -3,7 +3,7 @@
 from headwater.errors import InvalidRequest
 from headwater.fingerprint import Difference, differences
 from headwater.service.pipelines.asked import Asked, asked
-from headwater.service.pipelines.ends import end_attempts
+from headwater.service.pipelines.ends import end_attempts, over_runs
 from headwater.service.pipelines.facts import set_text
 from headwater.service.pipelines.outputs import (
     named_ends,
@@ -83,7 +83,7 @@ def begin_step(tx: Transaction, request: pp.BeginStepRequest) -> pp.BeginStepRes
     if hit is not None:
         return hit_response(step, hit, _outputs_of_hit(tx, hit), **ids)
     if holder is not None and holder.is_live(tx.now_ms):
-        if step.waits:
+        if step.waits and not over_runs(tx, [holder.run_id]):
             return wait_response(step, holder, tx.now_ms, **ids)
     elif holder is not None:
         end_attempts(tx, [holder])
@@ -331,6 +331,8 @@ def told(found: list[Difference]) -> str:
             texts.append(f"{one.component} is new ({_shown(one.new)})")
         elif one.new is None:
             texts.append(f"{one.component} is gone (was {_shown(one.old)})")
+        elif one.is_made_again:
+            texts.append(f"{one.component}, which is in memory, was made again by another execution")
         elif one.old.startswith("made:") and one.new.startswith("made:"):
             texts.append(f"{one.component}, which is in memory, was made otherwise")
         else:

@@ -1,6 +1,6 @@
 """Ending what nobody works at any more: attempts and runs whose leases were not renewed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from headwater.service.pipelines.facts import ERROR_PATHS, set_error
 from headwater.storage.attempts import Attempt, attempts_by_id, finish_attempt
@@ -36,7 +36,7 @@ def end_attempts_of_run(tx: Transaction, run_id: int, error: str) -> list[int]:
         return []
     attempts = _locked_attempts(tx, leases)
     held = leases_by_token(tx, [lease.token for lease in leases])
-    return _end(tx, held, attempts, error=error or "its run was ended")
+    return _end(tx, held, attempts, error=error or "its run ended before it was finished")
 
 
 def _locked_attempts(tx: Transaction, leases: Sequence[Lease]) -> dict[int, Attempt]:
@@ -78,6 +78,12 @@ def _end(
         executions,
         mask=("last_known_state", *ERROR_PATHS, "properties.end_ms"),
     )
+
+
+def over_runs(tx: Transaction, run_ids: Collection[int]) -> set[int]:
+    """Those of the runs that were closed. What is still open in them was left behind."""
+    runs = read_messages(tx, CONTEXT, sorted(run_ids)) if run_ids else {}
+    return {run_id for run_id, run in runs.items() if run.properties["state"].string_value != "RUNNING"}
 
 
 def end_runs(tx: Transaction, leases: Sequence[Lease]) -> list[int]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from headwater.errors import InvalidRequest, NotFound
 from headwater.service.pipelines.asked import asked
 from headwater.service.pipelines.begin import difference_message, fit_entry, told, why_not
+from headwater.service.pipelines.ends import over_runs
 from headwater.service.pipelines.facts import texts_of
 from headwater.service.pipelines.step_messages import state_of
 from headwater.storage.attempts import Attempt, Earlier, attempts_by_id, entries_of
@@ -131,7 +132,8 @@ def _explain_question(tx: Transaction, request: pp.BeginStepRequest) -> pp.Expla
     if hit is not None:
         answer.decision = pp.HIT
         return answer
-    is_held = subject in held and held[subject].is_live(tx.now_ms)
+    holder = held.get(subject)
+    is_held = holder is not None and holder.is_live(tx.now_ms) and not over_runs(tx, [holder.run_id])
     answer.decision = pp.WAIT if is_held and step.waits else pp.RUN
     miss = why_not(step, [_earlier(one.completed) for one in compared], is_too_old=bool(entries), refused=[])
     answer.miss.CopyFrom(miss)

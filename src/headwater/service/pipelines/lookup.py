@@ -12,6 +12,7 @@ from headwater.service.pipelines.begin import (
     why_not,
     without_refused,
 )
+from headwater.service.pipelines.ends import over_runs
 from headwater.service.pipelines.outputs import outputs_of
 from headwater.storage.attempts import (
     Entry,
@@ -44,12 +45,14 @@ def look_up_steps(tx: Transaction, request: pp.LookUpStepsRequest) -> pp.LookUpS
     outputs = outputs_of(tx, sorted({hit.execution_id for hit in hits if hit is not None}))
     waiting = [step for step, hit in zip(steps, hits, strict=True) if hit is None and step.waits]
     held = leases_of(tx, [step_subject(step.fingerprint) for step in waiting])
+    live = {subject: lease for subject, lease in held.items() if lease.is_live(tx.now_ms)}
+    over = over_runs(tx, {lease.run_id for lease in live.values()})
     answer = pp.LookUpStepsResponse()
     for step, found, hit in zip(steps, entries, hits, strict=True):
-        holder = held.get(step_subject(step.fingerprint))
+        holder = live.get(step_subject(step.fingerprint))
         if hit is not None:
             answer.steps.append(hit_response(step, hit, list(outputs[hit.execution_id]), **_NOWHERE))
-        elif step.waits and holder is not None and holder.is_live(tx.now_ms):
+        elif step.waits and holder is not None and holder.run_id not in over:
             answer.steps.append(wait_response(step, holder, tx.now_ms, **_NOWHERE))
         else:
             answer.steps.append(

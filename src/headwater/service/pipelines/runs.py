@@ -148,6 +148,10 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     check_run(request.run)
     if request.state not in _ENDS:
         raise InvalidRequest("a run ends as COMPLETE, FAILED or CANCELED; set state to one of them")
+    if request.ends_steps and request.state == pp.COMPLETE:
+        raise InvalidRequest(
+            "a run that is COMPLETE does not end its steps; finish them, or close it as FAILED"
+        )
     checked_text(request.error, "the error of a run")
     types = model_types(tx)
     tx.ask_ahead([question_of_place(types, request.pipeline, request.run)])
@@ -157,7 +161,8 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     answer = pp.FinishRunResponse(run_id=place.run_id)
     if request.ends_steps:
         # Before the run is locked, in the order in which expired leases are dealt with.
-        answer.execution_ids.extend(end_attempts_of_run(tx, place.run_id, request.error))
+        error = request.error if request.is_gone else ""
+        answer.execution_ids.extend(end_attempts_of_run(tx, place.run_id, error))
     subject = run_subject(place.run_id)
     tx.ask_ahead(
         [*questions_of_messages(tx, CONTEXT, [place.run_id], locks=True), question_of_leases([subject])]
@@ -167,7 +172,7 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     wanted = pp.State.Name(request.state)
     # One that was closed for its process, which seemed to be gone, is closed by what that says itself.
     is_open = state == "RUNNING" or stored.properties["error"].string_value.endswith(RUN_WAS_CLOSED)
-    if state == wanted and (not is_open or request.ends_steps):
+    if state == wanted and (not is_open or request.is_gone):
         return answer
     if not is_open:
         raise FailedPrecondition(
@@ -177,7 +182,7 @@ def finish_run(tx: Transaction, request: pp.FinishRunRequest) -> pp.FinishRunRes
     run = pb.Context(id=place.run_id, type_id=types.run, name=stored.name)
     set_text(run, "state", wanted)
     error = request.error
-    if request.ends_steps and request.state == pp.FAILED:
+    if request.is_gone:
         error = f"{error or 'its process is gone'}{RUN_WAS_CLOSED}"
     set_error(run, error)
     run.properties["end_ms"].int_value = max(
