@@ -4,7 +4,9 @@ import contextlib
 import itertools
 import json
 import os
+import pty
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from headwater_kedro.commands.initialising import TEXT
 from headwater_kedro.config import CachePolicy, Settings, parse_settings
 
 import headwater
+from headwater.client.recording.recorder import TIMEOUT_S
 
 ALL = ["clean", "split", "train", "judge"]
 
@@ -252,10 +255,15 @@ def test_a_run_is_named_by_its_number_its_name_the_beginning_of_it_or_its_pipeli
         f"__default__/{first.run}": first.run_id,
         "prepare": prepared.run_id,
         "the_shop:prepare": prepared.run_id,
+        "latest": prepared.run_id,
+        "latest~1": third.run_id,
+        "latest~3": first.run_id,
     }
+    missing = "latest~4"
     wrong = [common, "1999", f"the-shop:__default__/{other.run}", str(other.run_id), "'; %"]
-    said = json.loads(told_shop.script(FINDING, *names, *wrong).splitlines()[-1])
+    said = json.loads(told_shop.script(FINDING, *names, *wrong, missing).splitlines()[-1])
 
+    assert said[missing] == "there is no run latest~4 of 'the_shop': there are 4 runs"
     assert {name: said[name] for name in names} == names
     assert said[common].startswith(f"{common!r} may be several runs: ")
     for name in wrong[1:]:
@@ -274,6 +282,133 @@ def test_two_runs_are_put_side_by_side(told_shop):
     assert differences["parameters"] == {"rate": [3, 4]}
     assert differences["components"]["train"]["parameter:rate"] == ["3", "4"]
     assert "clean" not in differences["components"]
+
+
+def test_two_runs_are_asked_for_where_there_is_one(told_shop):
+    said = ask(told_shop, "diff", "latest", code=2)
+
+    assert "diff [OPTIONS] RUN RUN" in said.err
+    assert said.error == "Missing argument 'RUN'."
+
+
+def test_what_became_of_nodes_is_counted_in_the_words_of_the_table_after_a_run(shop):
+    shop.write("broken", "")
+    kedro(shop, "run", "--to-nodes=train")
+    ask(shop, "run", code=1)
+    (shop.path / "data/raw.txt").unlink()
+    kedro(shop, "run", code=1)
+
+    head, *rows = ask(shop, "runs").out.splitlines()
+
+    assert "  nodes" in head
+    for row, counts in zip(rows, ["1 failed, 3 not reached", "1 run, 2 hit, 1 failed", "3 run"], strict=True):
+        assert re.search(rf" m?s +{counts}( |$)", row), row
+
+
+# Answers in a file
+
+
+def test_an_answer_in_a_file_is_nothing_but_the_answer(told_shop, tmp_path):
+    file = tmp_path / "answer.json"
+    # Kedro's usual logging, whose first line is on stdout before any command begins.
+    usual = {"KEDRO_LOGGING_CONFIG": ""}
+
+    for command in (
+        ["runs"],
+        ["show"],
+        ["explain", "train"],
+        ["lineage", "model"],
+        ["diff", "latest~1", "latest"],
+        ["plan"],
+    ):
+        file.unlink(missing_ok=True)
+        said = ask(told_shop, *command, "--json", "-o", str(file), **usual)
+        assert json.loads(file.read_text()), command
+        assert file.read_text() not in said.out
+
+    ask(told_shop, "runs", f"--output={file}")
+    assert file.read_text() == ask(told_shop, "runs").out
+
+
+def test_a_file_is_left_alone_by_an_answer_that_fails(told_shop, tmp_path):
+    file = tmp_path / "answer.json"
+    file.write_text("earlier")
+
+    ask(told_shop, "explain", "nothing", "-o", str(file), code=1)
+    ask(told_shop, "diff", "latest", "nothing", "-o", str(file), code=1)
+
+    assert file.read_text() == "earlier"
+    assert "nowhere" in ask(told_shop, "runs", "-o", str(tmp_path / "nowhere" / "answer"), code=1).error
+
+
+# What a run did
+
+SHOUTING = (
+    NODES
+    + """
+def judge(model, test_rows):
+    raise ValueError("first line\\nlast line of the error")
+"""
+)
+
+
+def test_a_run_is_shown_node_by_node_with_the_error_of_the_one_that_failed(shop):
+    kedro(shop, "run")
+    shop.write("src/shop/nodes.py", SHOUTING)
+    ask(shop, "run", "--params=rate=4", code=1)
+    failed = recorded(shop)[-1]
+
+    said = ask(shop, "show")
+    nodes = {one["node"]: one for one in ask(shop, "show", "latest", "--json").json["nodes"]}
+
+    assert f"shop:__default__/{failed['name']}" in said.out
+    lines = [line.split(maxsplit=1) for line in said.out.splitlines() if line.startswith(tuple(ALL))]
+    assert [node for node, _ in lines] == ALL
+    assert [re.match(r"hit|run|re-made|failed", rest)[0] for _, rest in lines] == [
+        *("hit", "re-made", "run", "failed")
+    ]
+    assert "last line of the error" in lines[-1][1]
+    assert "4 nodes: 1 run, 1 hit, 1 re-made, 1 failed" in said.out
+    assert "Traceback" not in said.out
+    assert f"'kedro headwater run --resume {failed['id']}' goes on with what is left of it" in said.err
+    assert {name: one["outcome"] for name, one in nodes.items()} == {
+        "clean": "hit",
+        "split": "re-made",
+        "train": "run",
+        "judge": "failed",
+    }
+    assert "Traceback" in nodes["judge"]["error"]
+    assert nodes["train"]["why"] == "parameter:rate changed from 3 to 4"
+    assert nodes["train"]["end_ms"] >= nodes["train"]["start_ms"] > 0
+    whole = ask(shop, "show", "--errors").out
+    assert "error of judge" in whole
+    assert nodes["judge"]["error"].strip() in whole
+    assert "4 nodes: 4 run" in ask(shop, "show", "latest~1").out
+
+
+def test_nodes_that_a_run_did_not_come_to_stand_in_its_order(shop):
+    shop.write(
+        "src/shop/nodes.py", NODES.replace("return rows[:size], rows[size:]", "raise ValueError(size)")
+    )
+    kedro(shop, "run", code=1)
+
+    shown = ask(shop, "show", "--json").json
+
+    assert [(one["node"], one["outcome"]) for one in shown["nodes"]] == [
+        ("clean", "run"),
+        ("split", "failed"),
+        ("train", "not reached"),
+        ("judge", "not reached"),
+    ]
+    assert shown["state"] == "FAILED"
+
+
+def test_a_node_that_is_at_work_is_shown_as_running(shop):
+    kedro(shop, "run", "--to-nodes=clean")
+    with store_of(shop) as store, store.run("shop:__default__", name="now") as run, run.step("clean"):
+        nodes = ask(shop, "show", "now", "--json").json["nodes"]
+
+    assert [(one["node"], one["outcome"]) for one in nodes] == [("clean", "running")]
 
 
 # Why a node ran
@@ -302,6 +437,20 @@ def test_a_node_that_is_not_known_is_refused_with_what_may_be_meant(told_shop):
     assert ask(told_shop, "explain", "claen", code=1).error == (
         "no run came to a node 'claen'; did you mean 'clean'?"
     )
+
+
+def test_of_a_node_that_failed_the_error_is_told_too(shop):
+    shop.write("broken", "")
+    kedro(shop, "run", code=1)
+
+    said = ask(shop, "explain", "judge")
+
+    assert "FAILED" in said.out
+    assert said.out.splitlines()[-1] == "ValueError: the judge is broken"
+    told = ask(shop, "explain", "judge", "--json").json
+    assert told["state"] == "FAILED"
+    assert told["error"].strip().endswith("ValueError: the judge is broken")
+    assert ask(shop, "explain", "train", "--json").json["error"] == ""
 
 
 # Lineage
@@ -372,7 +521,79 @@ def test_a_transcoding_is_no_version(told_shop):
 
 def test_a_dataset_that_is_not_known_is_refused_with_what_may_be_meant(told_shop):
     assert ask(told_shop, "lineage", "row", code=1).error == (
-        "no dataset 'row' was recorded; did you mean 'rows' or 'raw'?"
+        "no dataset 'row' was recorded; did you mean 'rows' or 'test_rows' or 'train_rows' or 'raw'?"
+    )
+    assert ask(told_shop, "lineage", "zzz", code=1).error == (
+        "no dataset 'zzz' was recorded; there are raw, rows, model, test_rows, train_rows and 1 more"
+    )
+
+
+@pytest.mark.parametrize("path", ["data/raw.txt", "./data/raw.txt", "raw.txt"])
+def test_for_the_file_of_a_dataset_its_name_is_told(told_shop, path):
+    assert ask(told_shop, "lineage", path, code=1).error == (
+        f"{path!r} is the file of a dataset; give its name: raw"
+    )
+    assert "give its name: model" in ask(told_shop, "lineage", "data/model.json", code=1).error
+
+
+def test_a_parameter_is_no_dataset(told_shop):
+    assert ask(told_shop, "lineage", "params:rate", code=1).error == (
+        "'params:rate' is no dataset; 'kedro headwater show --json' tells parameters"
+    )
+
+
+def made_by(project, said: Said) -> set[tuple[str, int]]:
+    """Nodes in a lineage, with which run it was, the first being 0."""
+    with store_of(project) as store:
+        runs = [run.run_id for run in store.runs()][::-1]
+        steps = {step.execution_id: step for run in runs for step in store.steps(run)}
+    found = [steps[one["id"]] for one in said.json["executions"]]
+    return {(step.step, runs.index(step.run_id)) for step in found}
+
+
+def test_down_of_each_node_the_newest_execution_is_shown_and_what_leads_to_it(new_shop):
+    shop = new_shop()
+    kedro(shop, "run")
+    kedro(shop, "run")
+    kedro(shop, "run", "--pipeline=prepare")
+    shop.write("data/raw.txt", "5 6")
+    kedro(shop, "run")
+    shop.write("data/raw.txt", "1 2 3 4")
+    kedro(shop, "run", "--to-nodes=clean")
+
+    newest = ask(shop, "lineage", "raw", "--down", "--json")
+    everything = ask(shop, "lineage", "raw", "--down", "--all", "--json")
+    of_first = ask(shop, "lineage", "raw", "--down", "--run=latest~4", "--json")
+
+    assert made_by(shop, newest) == {("clean", 4), *((node, 1) for node in ALL)}
+    assert {event["execution_id"] for event in newest.json["events"]} == {
+        one["id"] for one in newest.json["executions"]
+    }
+    assert newest.err.endswith("5 older executions of these nodes left out; --all shows all\n")
+    assert len(made_by(shop, everything)) == 10
+    assert made_by(shop, of_first) == {(node, 0) for node in ALL}
+    tree = ask(shop, "lineage", "raw", "--down").out
+    assert len(re.findall("execution \\d+  clean  ", tree)) == 2
+
+
+def test_down_of_a_run_that_reused_executions_shows_these(shop):
+    kedro(shop, "run")
+    kedro(shop, "run")
+    ask(shop, "run", "--params=rate=4")
+
+    shown = ask(shop, "lineage", "raw", "--down", "--run=latest", "--json")
+
+    nodes = made_by(shop, shown)
+    assert {("clean", 1), ("train", 2), ("judge", 2)} <= nodes
+    assert not any(run == 0 for _, run in nodes)
+
+
+def test_options_of_lineage_that_exclude_each_other_are_refused(told_shop):
+    assert ask(told_shop, "lineage", "raw", "--svg=a.svg", "-o", "a", code=2).error == (
+        "give --svg or --output, not both"
+    )
+    assert ask(told_shop, "lineage", "raw", "--all", "--run=latest", code=2).error == (
+        "give --run or --all, not both"
     )
 
 
@@ -413,6 +634,46 @@ def test_a_plan_says_what_would_run_and_does_nothing_of_it(shop):
     assert {path: path.stat().st_mtime_ns for path in (shop.path / "data").rglob("*")} == files
 
 
+def on_terminal(project, *command: str, columns: int) -> list[str]:
+    """The lines that are seen on a terminal of this width."""
+    ours, theirs = pty.openpty()
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "kedro", "headwater", *command],
+            check=False,
+            cwd=project.path,
+            env={
+                **os.environ,
+                "DO_NOT_TRACK": "1",
+                "NO_COLOR": "1",
+                "COLUMNS": str(columns),
+                "KEDRO_LOGGING_CONFIG": str(project.path / "logging.yml"),
+            },
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            timeout=120,
+        )
+        assert done.returncode == 0, done.stderr
+        # Less than what fits into its buffer.
+        text = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return re.sub(r"\x1b\[[\d;]*m", "", text).splitlines()
+
+
+def test_reasons_are_folded_to_the_terminal(shop):
+    kedro(shop, "run")
+    shop.write("data/report.txt", "altered")
+
+    for command in (["plan"], ["run", "--plan"]):
+        lines = on_terminal(shop, *command, columns=60)
+
+        assert max(map(len, lines)) <= 60
+        assert "report.txt" in re.sub(r"\s", "", "".join(lines))
+    assert any("report.txt" in line and len(line) > 100 for line in ask(shop, "plan").out.splitlines())
+
+
 def test_a_plan_chooses_nodes_as_a_run_does(told_shop):
     def nodes(*options: str) -> list[str]:
         return [one["node"] for one in ask(told_shop, "plan", "--json", *options).json]
@@ -422,6 +683,37 @@ def test_a_plan_chooses_nodes_as_a_run_does(told_shop):
     assert nodes("--config=run.yml") == ["clean"]
     assert "'nothing'" in ask(told_shop, "plan", "--pipeline=nothing", code=1).error
     assert "nowhere" in ask(told_shop, "plan", "--to-nodes=nowhere", code=1).error
+
+
+FOUND = """
+from kedro.framework.project import find_pipelines
+print("printed by the project")
+
+def register_pipelines():
+    return find_pipelines(raise_errors=True)
+"""
+
+PREPARE = """
+from kedro.pipeline import Pipeline, node
+from shop import nodes
+
+def create_pipeline(**_):
+    return Pipeline([node(nodes.clean, "raw", "rows@json", name="clean")])
+"""
+
+
+def test_a_pipeline_that_kedro_does_not_find_is_refused_in_a_sentence(shop):
+    shop.write("src/shop/pipeline_registry.py", FOUND)
+    shop.write("src/shop/pipelines/__init__.py", "")
+    shop.write("src/shop/pipelines/prepare/__init__.py", PREPARE)
+
+    assert ask(shop, "plan", "--pipeline=nope", code=1).error == "there is no pipeline 'nope'"
+    said = ask(shop, "plan", "--pipeline=prepare", "--json")
+    assert [one["node"] for one in said.json] == ["clean"]
+    assert "printed by the project" in said.err
+    # A fault of the project's own is shown where it is.
+    shop.write("src/shop/pipelines/prepare/__init__.py", "import not_there\n")
+    assert "import not_there" in ask(shop, "plan", "--pipeline=prepare", code=1).err
 
 
 def test_later_lines_of_the_log_are_not_among_the_answer(told_shop):
@@ -533,6 +825,64 @@ def test_options_that_say_something_else_than_the_run_are_refused(failed_shop):
     assert recorded(failed_shop)[-1]["told"]["runner"].endswith(".SequentialRunner")
 
 
+KEYS = """
+from pathlib import Path
+
+def fetch(raw):
+    return raw
+
+def call(mid, token, city):
+    if Path("broken").exists():
+        raise ValueError("the service is broken")
+    return f"{mid} by {token} in {city}"
+"""
+
+
+def test_parameters_that_are_not_kept_are_given_again_to_resume(shop):
+    shop.hold(
+        KEYS,
+        'node(nodes.fetch, "raw", "mid", name="fetch"),'
+        'node(nodes.call, ["mid", "params:api.token", "params:city"], "report", name="call")',
+        "{raw: {type: text.TextDataset, filepath: data/raw.txt},"
+        " mid: {type: text.TextDataset, filepath: data/mid.txt},"
+        " report: {type: text.TextDataset, filepath: data/report.txt}}",
+        "{api: {token: none}, city: Oslo}",
+    )
+    shop.write("conf/base/headwater.yml", "parameters: {exclude: [api.token]}")
+    shop.write("broken", "")
+    ask(shop, "run", "--params=api.token=sesame,city=Bergen", code=1)
+    (shop.path / "broken").unlink()
+    (failed,) = recorded(shop)
+
+    forgotten = ask(shop, "run", "--resume", code=2)
+    other = ask(shop, "run", "--resume", "--params=api.token=tahini,city=Moss", code=2)
+    plan = ask(shop, "plan", "--resume", "--json")
+    ask(shop, "run", "--resume", "--params=api.token=tahini")
+
+    name = failed["name"]
+    assert forgotten.error == (
+        f"run {name} was given parameters that headwater.yml excludes, so their values were not kept; "
+        f"give them again: --resume {name} --params api.token=..."
+    )
+    assert other.error == (
+        f"--resume repeats run {name}, which had --params city=Bergen, but --params city=Moss is given; "
+        "leave that out, or --resume"
+    )
+    assert [one["decision"] for one in plan.json] == ["hit", "run"]
+    assert "to be given again, since headwater.yml excludes them: api.token" in plan.err
+    assert shop.read("data/report.txt") == "1 2 3 4 by tahini in Bergen"
+    _, resumed = recorded(shop)
+    for run in (failed, resumed):
+        assert run["told"]["runtime_params"] == {"city": "Bergen"}
+        assert run["told"]["runtime_params_left_out"] == ["api.token"]
+    database = (shop.path / ".headwater/headwater.db").read_bytes()
+    assert b"sesame" not in database
+    assert b"tahini" not in database
+    # What agrees may be said with it.
+    ask(shop, "run", "--resume", name, "--params=city=Bergen,api.token=za")
+    ask(shop, "run", "--resume", name, "--params=api.token=za,other=1", code=2)
+
+
 def test_runs_that_cannot_be_repeated_are_refused_with_the_reason(told_shop):
     with store_of(told_shop) as store:
         other = next(store.runs("the-shop:__default__")).run_id
@@ -638,7 +988,7 @@ def test_disabled_hooks_are_told_of(shop):
 
 @pytest.mark.parametrize(
     "command",
-    [["runs"], ["explain", "clean"], ["lineage", "raw"], ["diff", "1", "2"], ["run", "--resume"]],
+    [["runs"], ["show"], ["explain", "clean"], ["lineage", "raw"], ["diff", "1", "2"], ["run", "--resume"]],
     ids=lambda command: command[0],
 )
 def test_where_nothing_was_recorded_that_is_said_and_nothing_made(shop, command):
@@ -673,7 +1023,7 @@ def test_the_settings_that_init_writes_are_all_there_are_with_what_holds_without
     settings = re.sub(r"^#(?! \S)", "", TEXT, flags=re.MULTILINE)
     given = yaml.safe_load(settings)
 
-    assert parse_settings(given) == Settings(cache=CachePolicy(policy="on"))
+    assert parse_settings(given) == Settings(timeout_s=TIMEOUT_S, cache=CachePolicy(policy="on"))
     flat = {**given, **given["parameters"], **given["cache"]}
     named = {*vars(Settings()), *vars(CachePolicy())}
     assert set(flat) == named | {"parameters"}
@@ -765,3 +1115,27 @@ def test_kedros_other_commands_load_nothing_of_weight_for_ours(shop):
 
 def test_kedros_telemetry_can_walk_through_the_commands(shop):
     assert shop.script(WALKING).splitlines()[-1] == ("['headwater', 'run', '--params', '*****', '--resume']")
+
+
+def test_a_dataset_of_a_run_is_what_its_node_made_and_not_what_a_hit_once_read(project):
+    cached = "--runner=headwater_kedro.CachedRunner"
+    project.write("logging.yml", LOGGING)
+    project.run(cached)
+    shutil.rmtree(project.path / "data/model.json")
+    project.run(cached)
+
+    (version,) = (path.name for path in (project.path / "data/model.json").iterdir())
+    states = {step.step: step.state for step in project.steps()}
+    assert (states["train"], states["judge"]) == ("COMPLETE", "CACHED")
+    assert artifact(ask(project, "lineage", "model", "--json"))["custom_properties"]["version"] == version
+
+
+def test_a_run_whose_nodes_a_later_one_completed_is_not_repeated(project):
+    project.write("logging.yml", LOGGING)
+    project.run("--nodes=judge", fails=True)
+    assert "judge" in ask(project, "run", "--resume", "--plan").out
+    project.run("--nodes=clean")
+    assert "judge" in ask(project, "run", "--resume", "--plan").out
+    project.run()
+
+    assert "left incomplete" in ask(project, "run", "--resume", code=1).error

@@ -7,10 +7,12 @@ nodes, runs of this project) are found in the store. No command that only reads 
 
 import click
 
-from headwater_kedro.commands.asking import diff, explain, lineage, runs, spool
+from headwater_kedro.commands.asking import diff, runs, spool
 from headwater_kedro.commands.initialising import init
 from headwater_kedro.commands.project import log_to_stderr
 from headwater_kedro.commands.repeating import plan_command, run_command
+from headwater_kedro.commands.showing import explain, show
+from headwater_kedro.commands.tracing import lineage
 
 __all__ = ["commands"]
 
@@ -40,11 +42,11 @@ def headwater_group(ctx: click.Context) -> None:
     """Runs that are recorded: their lineage, why nodes ran, and going on with them.
 
     RUN is the name of a run, the beginning of it if no other begins so, PIPELINE/RUN, the number of a run, or
-    PIPELINE for its latest run.
+    PIPELINE for its latest run; latest is the latest of all, latest~1 the one before it.
     """
     if ctx.invoked_subcommand != "run":
         log_to_stderr()
 
 
-for command in (init, runs, explain, lineage, diff, spool):
+for command in (init, runs, show, explain, lineage, diff, spool):
     headwater_group.add_command(command)

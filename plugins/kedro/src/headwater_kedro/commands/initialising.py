@@ -36,7 +36,7 @@ TEXT = """\
 #strict: false
 
 # How long recording may take before and after each node, in seconds.
-#timeout_s: null
+#timeout_s: 2
 
 #parameters:
   # Parameters that are neither recorded nor decide whether a node runs: names with dots, * for any text,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 import os
+import re
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -143,7 +144,7 @@ class Project:
         return next(self.runs(store, where=where, limit=1), None)
 
     def find_run(self, store: Store, named: str) -> RunInfo:
-        """The run of this project that is meant.
+        """The run of this project that is meant: ``latest``, and ``latest~1`` before it, or by its name.
 
         Raises:
             click.ClickException: there is none, or there are several.
@@ -158,6 +159,9 @@ class Project:
                     return store.get_run(of_project, run if slash else None)
                 except NotFound as error:
                     raise click.ClickException(str(error)) from error
+        back = re.fullmatch(r"latest(?:~(\d+))?", named)
+        if back is not None:
+            return self._run_before(store, int(back[1] or 0))
         # First, since the names of runs begin with the year.
         by_number = self._run_of_number(store, int(named), pipelines) if named.isdecimal() else None
         if by_number is not None:
@@ -172,6 +176,14 @@ class Project:
         raise click.ClickException(
             f"there is no run {named!r} of {self.name!r}; 'kedro headwater runs' lists those there are"
         )
+
+    def _run_before(self, store: Store, count: int) -> RunInfo:
+        """The one that began so many runs before the latest."""
+        found = list(self.runs(store, limit=count + 1))
+        if len(found) > count:
+            return found[count]
+        there = "is 1 run" if len(found) == 1 else f"are {len(found)} runs"
+        raise click.ClickException(f"there is no run latest~{count} of {self.name!r}: there {there}")
 
     def _runs_called(self, store: Store, named: str, pipelines: dict[str, int]) -> list[str]:
         """PIPELINE/RUN of those whose names begin so, newest first; of the one that is called so alone."""
@@ -212,6 +224,11 @@ def quoted(text: str) -> str:
     """A text for a filter."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
+
+
+def within(context_ids: Sequence[int]) -> str:
+    """A filter: what belongs to one of these contexts."""
+    return f"contexts_a.id IN ({', '.join(map(str, context_ids))})"
 
 
 def near(named: str, known: Sequence[str]) -> str:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import copy
 import json
 import os
+import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
-from headwater_kedro.commands.asking import json_option
+from headwater_kedro.commands.answering import answer_in, answer_options
 from headwater_kedro.commands.project import Project, log_to_stderr
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from headwater.client import Store
     from headwater.client.run_info import RunInfo
 
@@ -71,7 +75,7 @@ def plan_command(ctx: click.Context) -> click.Command:
     return _command(
         _kedros_run(ctx),
         name="plan",
-        options=[_resume_option(), *_options_of(json_option)],
+        options=[_resume_option(), *_options_of(answer_options)],
         help_text="""Show what 'kedro headwater run' would do with each node, and why.
 
         It has the same options. No node is run, and nothing is recorded.
@@ -126,16 +130,17 @@ def _command(
         resume: str | None,
         plan: bool = name == "plan",
         as_json: bool = False,
+        output: Path | None = None,
         **given: Any,
     ) -> Any:
         from headwater_kedro.wishes import wishes
 
         wishes.skips = True
         if resume is not None:
-            given = _repeated(ctx, resume, given)
+            given = _repeated(ctx, resume, given, only_plans=plan)
         if plan:
             log_to_stderr()
-            _show_plan(_project(ctx, given), given, as_json=as_json)
+            _show_plan(_project(ctx, given), given, as_json=as_json, output=output)
             return None
         _say_if_disabled()
         return ctx.invoke(own, **given)
@@ -191,12 +196,13 @@ def _never_skips(project: Project) -> str:
 # Resuming
 
 
-def _repeated(ctx: click.Context, resume: str, given: dict[str, Any]) -> dict[str, Any]:
+def _repeated(ctx: click.Context, resume: str, given: dict[str, Any], *, only_plans: bool) -> dict[str, Any]:
     """The options of Kedro's ``run`` for the run that is repeated; what else it needs is wished for.
 
     Raises:
         click.ClickException: there is no such run, or an option says something else than it had.
     """
+    from headwater_kedro.parameters import merged
     from headwater_kedro.wishes import wishes
 
     project = _project(ctx, given)
@@ -204,7 +210,10 @@ def _repeated(ctx: click.Context, resume: str, given: dict[str, Any]) -> dict[st
         run = _interrupted(project, store) if resume == _LATEST else project.find_run(store, resume)
         told = _told(store, run)
     name = f"{run.pipeline}/{run.run}"
+    given, left_out = _without_left_out(project, told, given, run.run, only_plans=only_plans)
     options = _with_choice(ctx, told, given, run.run)
+    if left_out:
+        options["params"] = merged(options.get("params") or {}, left_out)
     options = _with_runner(ctx, told, options)
     wishes.parameters, wishes.not_kept = told["parameters"], told["parameters_not_kept"]
     wishes.resumes = name
@@ -215,33 +224,21 @@ def _repeated(ctx: click.Context, resume: str, given: dict[str, Any]) -> dict[st
 
 
 def _interrupted(project: Project, store: Store) -> RunInfo:
-    """The latest run that is not complete, and was not completed by one that repeats it."""
-    completed = _completed_by_others(store)
+    """The latest run that is not complete, unless a later one of its pipeline completed all of its nodes."""
     for run in project.runs(store, where=["state != COMPLETE"]):
-        if f"{run.pipeline}/{run.run}" not in completed:
+        if not _is_made_up_for(store, run):
             return run
     raise click.ClickException("no run of this project is left incomplete; name one to repeat: --resume RUN")
 
 
-def _completed_by_others(store: Store) -> set[str]:
-    """PIPELINE/RUN of those that were repeated until one was complete."""
-    repeats: dict[str, str] = {}
-    complete = []
-    # An empty text comes before all others.
-    for context in store.list_contexts(
-        type="headwater.Run", filter="custom_properties.resumes.string_value > ''"
-    ):
-        repeats[context.name] = context.custom_properties["resumes"].string_value
-        if context.properties["state"].string_value == "COMPLETE":
-            complete.append(context.name)
-    found: set[str] = set()
-    # What was repeated may itself repeat another.
-    for name in complete:
-        repeated = repeats.get(name)
-        while repeated is not None and repeated not in found:
-            found.add(repeated)
-            repeated = repeats.get(repeated)
-    return found
+def _is_made_up_for(store: Store, run: RunInfo) -> bool:
+    nodes = {one.step for one in run.planned_steps}
+    for later in store.runs(run.pipeline, where=["state = COMPLETE"]):
+        if (later.start_ms, later.run_id) <= (run.start_ms, run.run_id):
+            return False
+        if nodes <= {one.step for one in later.planned_steps}:
+            return True
+    return False
 
 
 def _told(store: Store, run: RunInfo) -> Mapping[str, Any]:
@@ -264,6 +261,34 @@ def _told(store: Store, run: RunInfo) -> Mapping[str, Any]:
     return told
 
 
+def _without_left_out(
+    project: Project, told: Mapping[str, Any], given: dict[str, Any], run: str, *, only_plans: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The options without parameters that are not recorded, which may differ and are not shown; and these.
+
+    Raises:
+        click.UsageError: the run was given some that are not given now.
+    """
+    from headwater_kedro.parameters import only_left_out
+    from headwater_kedro.repeating import kept_runtime_params, left_out_names
+
+    params = given.get("params") or {}
+    missing = sorted({*told.get("runtime_params_left_out", [])} - {*left_out_names(project.settings, params)})
+    if missing and only_plans:
+        # They decide nothing.
+        click.echo(f"to be given again, since headwater.yml excludes them: {', '.join(missing)}", err=True)
+    elif missing:
+        again = ",".join(f"{name}=..." for name in missing)
+        raise click.UsageError(
+            f"run {run} was given parameters that headwater.yml excludes, so their values were not kept; "
+            f"give them again: --resume {run} --params {again}"
+        )
+    if not params:
+        return given, {}
+    left_out: dict[str, Any] = only_left_out(params, "", project.settings)
+    return {**given, "params": kept_runtime_params(project.settings, params)}, left_out
+
+
 def _with_choice(
     ctx: click.Context, told: Mapping[str, Any], given: dict[str, Any], run: str
 ) -> dict[str, Any]:
@@ -275,7 +300,11 @@ def _with_choice(
         wanted["env"] = wanted["env"] or default_env or None
     options = dict(given)
     for option, value in {**wanted, **_pipelines(told, given, run)}.items():
-        if _is_given(ctx, option):
+        is_given = _is_given(ctx, option)
+        if option == "params":
+            # What is left out may be all that is.
+            is_given = bool(given.get("params"))
+        if is_given:
             instead = default_env if option == "env" else None
             if _comparable(given[option]) != _comparable(value) and given[option] != (value or instead):
                 raise click.UsageError(
@@ -347,6 +376,10 @@ def _spelled(option: str, value: Any) -> str:
     flag = {"node_names": "nodes"}.get(option, option).replace("_", "-")
     if not value:
         return f"no --{flag}"
+    if option == "params":
+        from headwater_kedro.parameters import flat
+
+        value = flat(value, "")
     if isinstance(value, Mapping):
         return f"--{flag} {','.join(f'{key}={one}' for key, one in value.items())}"
     if isinstance(value, list | tuple | set):
@@ -363,13 +396,15 @@ def _default_environment() -> str:
 # Planning
 
 
-def _show_plan(project: Project, options: Mapping[str, Any], *, as_json: bool) -> None:
+def _show_plan(project: Project, options: Mapping[str, Any], *, as_json: bool, output: Path | None) -> None:
     from headwater.cli import tables
     from headwater.cli.run_words import counted
     from headwater_kedro.planning import DEPENDS, HIT, REMADE, RUN, PlannedNode, plan_run
 
     _say_if_disabled()
-    pipeline, catalog, run_params = _what_would_run(project, options)
+    # What the project's own code prints is no part of the answer.
+    with redirect_stdout(sys.stderr):
+        pipeline, catalog, run_params = _what_would_run(project, options)
     never = _never_skips(project)
     if never:
         nodes = [PlannedNode(node.name, RUN, never) for node in pipeline.nodes]
@@ -378,16 +413,21 @@ def _show_plan(project: Project, options: Mapping[str, Any], *, as_json: bool) -
             nodes = plan_run(store, project.settings, project.path, pipeline, catalog, run_params=run_params)
     else:
         nodes = [PlannedNode(node.name, RUN, "nothing was recorded yet") for node in pipeline.nodes]
-    if as_json:
-        tables.print_json([{"node": one.node, "decision": one.decision, "why": one.why} for one in nodes])
-        return
-    tables.print_table(
-        ("node", "plan", "why"), [(one.node, one.decision, one.why) for one in nodes], folded=("node", "why")
-    )
-    click.echo()
-    decisions = [one.decision for one in nodes]
-    told = [f"{decisions.count(one):,} {one}" for one in (HIT, REMADE, RUN, DEPENDS) if one in decisions]
-    click.echo(f"{counted(len(nodes), 'node')}: {', '.join(told)}" if nodes else "no nodes")
+    with answer_in(output):
+        if as_json:
+            tables.print_json([{"node": one.node, "decision": one.decision, "why": one.why} for one in nodes])
+            return
+        rows = [(one.node, one.decision, one.why) for one in nodes]
+        tables.print_table(("node", "plan", "why"), rows, folded=("node", "why"))
+        click.echo()
+        decisions = [one.decision for one in nodes]
+        told = [f"{decisions.count(one):,} {one}" for one in (HIT, REMADE, RUN, DEPENDS) if one in decisions]
+        click.echo(f"{counted(len(nodes), 'node')}: {', '.join(told)}" if nodes else "no nodes")
+
+
+def _is_of_project(error: Exception) -> bool:
+    """Whether code of the project is at fault, and not the name of the pipeline: Kedro says both alike."""
+    return isinstance(error, ImportError) and (error.name is not None or error.__cause__ is not None)
 
 
 def _what_would_run(project: Project, options: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
@@ -430,7 +470,9 @@ def _what_would_run(project: Project, options: Mapping[str, Any]) -> tuple[Any, 
         for name in names:
             try:
                 combined += pipelines[name]
-            except KeyError as error:
+            except (KeyError, ImportError) as error:
+                if _is_of_project(error):
+                    raise
                 raise click.ClickException(f"there is no pipeline {name!r}") from error
         chosen = {
             name: options.get(name) or None
