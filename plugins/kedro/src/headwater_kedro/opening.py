@@ -65,6 +65,8 @@ def open_recording(
         parent=parent_run(project),
         steps={} if run_params.get("only_missing_outputs") else steps,
         source=directory,
+        # Measuring memory takes a thread for each node, which costs more than many nodes do.
+        usage=False,
         properties={
             "kedro_run_id": run_id,
             "kedro_env": run_params.get("env") or "",

@@ -96,6 +96,7 @@ class Recording:
                     self.pipeline,
                     name=self.name,
                     join=True,
+                    usage=False,
                     strict=settings.strict,
                     timeout_s=settings.timeout_s,
                 )
